@@ -1,0 +1,49 @@
+//! What every handler can reach.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::admission::Admission;
+use crate::identity::Authenticator;
+use crate::store::Store;
+use crate::store::migrations::Profile;
+use crate::tenants::Tenants;
+use crate::writer::LogWriter;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of a running service.
+#[derive(Debug)]
+pub struct Parts {
+    /// The way into a log.
+    pub writer: LogWriter,
+    /// The way to read one.
+    pub store: Store,
+    /// What keeps the log.
+    pub profile: Profile,
+    /// Who is calling.
+    pub authenticator: Authenticator,
+    /// Whose log.
+    pub tenants: Tenants,
+    /// How much at a time.
+    pub admission: Arc<Admission>,
+    /// No tenant may keep its entries for less.
+    pub retention_min_days: i32,
+}
+
+impl App {
+    /// Shares the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

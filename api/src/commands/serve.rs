@@ -1,0 +1,175 @@
+//! `audit-log serve`: starts the parts in their order and stops them in the other.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use domain::TenantId;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::admission::Admission;
+use crate::app::{App, Parts};
+use crate::config::{AuthMode, ServeArgs};
+use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
+use crate::routes;
+use crate::store::migrations::Profile;
+use crate::store::{Store, connect_options, preflight, tenants};
+use crate::tenants::{Tenants, default_settings};
+use crate::worker::Upkeep;
+use crate::writer::LogWriter;
+
+/// The tenant of dev mode.
+pub const DEV_TENANT: TenantId = TenantId::new(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
+
+/// Runs the service until it is told to stop.
+pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+        format!("cannot listen on {}: choose another address with AUDIT_LISTEN", args.listen)
+    })?;
+    serve(args, listener, stop_signal()?).await
+}
+
+/// Runs the service on a listener until `stop` is done.
+pub async fn serve(
+    args: &ServeArgs,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    args.check_dev_bind()?;
+    let urls = args.database.urls()?;
+    let store = Store::new(&urls, args.reader_connections)?;
+    let authenticator = authenticator(args).await?;
+    let profile = inspect(args, &urls, &store).await?;
+    if args.identity.auth == AuthMode::Dev {
+        let settings = default_settings("dev".to_owned());
+        tenants::create(&store.worker, DEV_TENANT, &settings).await?;
+    }
+
+    let upkeep_called = Arc::new(Notify::new());
+    let upkeep_stop = CancellationToken::new();
+    let upkeep = Upkeep {
+        options: connect_options(&urls.worker)?,
+        profile,
+        partition_days: args.partition_days,
+        called: Arc::clone(&upkeep_called),
+    };
+    let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
+    let (writer, writing) =
+        LogWriter::start(store.writer_options.clone(), store.worker.clone(), upkeep_called);
+
+    let app = App::new(Parts {
+        writer: writer.clone(),
+        tenants: Tenants::new(store.clone(), args.tenant_autocreate),
+        store: store.clone(),
+        profile,
+        authenticator,
+        admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
+        retention_min_days: args.retention_min_days.into(),
+    });
+    let address = listener.local_addr()?;
+    info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
+    accept(app, listener, stop, Duration::from_secs(args.stop_timeout_s)).await?;
+
+    // No request is left: what they queued is written, then the rest goes.
+    writer.stop();
+    if timeout(Duration::from_secs(args.stop_timeout_s), writing).await.is_err() {
+        error!("queued entries could not be written in time; their callers have no 201");
+    }
+    upkeep_stop.cancel();
+    let _ = upkeep.await;
+    let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
+    let _ = timeout(Duration::from_secs(2), closing).await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Serves until `stop`, then lets requests under way end, for so long.
+async fn accept(
+    app: App,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+    stop_timeout: Duration,
+) -> anyhow::Result<()> {
+    let stopping = CancellationToken::new();
+    let stop_begun = stopping.clone();
+    let graceful = async move {
+        stop.await;
+        info!("stopping: no new connections, requests under way end");
+        stop_begun.cancel();
+    };
+    // Answers are small and awaited: none is held back to be sent with the next.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            warn!(error = %error, "cannot set TCP_NODELAY");
+        }
+    });
+    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(graceful).into_future();
+    let too_late = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(stop_timeout).await;
+    };
+    tokio::select! {
+        served = serving => served.context("serving failed"),
+        () = too_late => {
+            warn!("requests were still under way when the time for stopping was over");
+            Ok(())
+        }
+    }
+}
+
+async fn authenticator(args: &ServeArgs) -> anyhow::Result<Authenticator> {
+    Ok(match args.identity.auth {
+        AuthMode::Gateway => {
+            Authenticator::Gateway(GatewaySecrets::new(&args.identity.gateway_secrets()?))
+        }
+        AuthMode::Jwt => Authenticator::Jwt(JwtVerifier::new(&args.identity.jwt).await?),
+        AuthMode::Dev => {
+            warn!("AUDIT_AUTH=dev: every caller is admin and operator");
+            Authenticator::Dev(DEV_TENANT)
+        }
+    })
+}
+
+/// Looks at the database and refuses one that would break a promise.
+async fn inspect(
+    args: &ServeArgs,
+    urls: &crate::config::DatabaseUrls,
+    store: &Store,
+) -> anyhow::Result<Profile> {
+    let found = preflight::inspect(urls, store).await?;
+    if urls.shared {
+        info!("AUDIT_DATABASE_URL serves for all: sessions step down to restricted roles");
+    }
+    if !found.unsafe_settings.is_empty() {
+        let settings = found.unsafe_settings.join(", ");
+        anyhow::ensure!(
+            args.allow_unsafe_postgres,
+            "this PostgreSQL may lose what it has committed ({settings}): set it right, or set \
+             AUDIT_ALLOW_UNSAFE_POSTGRES=1 if the log may be lost"
+        );
+        warn!(settings, "serving although PostgreSQL may lose what it has committed");
+    }
+    Ok(found.profile)
+}
+
+/// Done when the process is told to stop.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,460 @@
+//! Every setting: its flag, its environment variable, its default and what it means.
+//!
+//! The only module that reads the environment. `.env.example` lists the same settings in the
+//! same order; a test compares the two.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Settings that only our scripts read; named here so that they are not taken for mistakes.
+const SCRIPT_SETTINGS: [&str; 5] =
+    ["AUDIT_BIN", "AUDIT_CACHE_DIR", "AUDIT_DATA_DIR", "AUDIT_PG_PORT", "AUDIT_PG_BIN"];
+
+/// Families of settings that only tests and benchmarks read.
+const SCRIPT_PREFIXES: [&str; 2] = ["AUDIT_TEST_", "AUDIT_BENCH_"];
+
+/// Records who did what to which thing: durably, in order, apart for each tenant.
+#[derive(Debug, Parser)]
+#[command(name = "audit-log", version, max_term_width = 100, after_help = "\
+Example:
+  export AUDIT_DATABASE_URL=postgres://owner@localhost/audit
+  audit-log migrate && audit-log serve --auth dev
+
+Every setting has a flag and an environment variable; the flag wins. A secret may also come
+from a file named by the same variable with _FILE behind it.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to log.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+}
+
+/// The commands of `audit-log`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service
+    #[command(after_help = "\
+Example:
+  AUDIT_DATABASE_URL=postgres://owner@localhost/audit audit-log serve --auth dev
+
+Exit codes: 0 stopped on request, 1 could not start or failed, 2 wrong settings.")]
+    Serve(Box<ServeArgs>),
+    /// Make or update tables, roles and functions; safe to repeat
+    #[command(after_help = "\
+Example:
+  AUDIT_DATABASE_URL=postgres://owner@localhost/audit audit-log migrate
+
+Exit codes: 0 up to date, 1 failed, 2 wrong settings.")]
+    Migrate(MigrateArgs),
+    /// Mint a token for jwt mode, signed with a local key
+    #[command(after_help = "\
+Example:
+  audit-log token --new-key keys.json
+  AUDIT_JWT_JWKS=keys.json audit-log token --tenant 00000000-0000-7000-8000-000000000001 \\
+      --user alice --role auditor
+
+Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
+    Token(TokenArgs),
+}
+
+/// How to log.
+#[derive(Debug, Args)]
+pub struct LoggingArgs {
+    /// `json` for machines, `text` for people; `auto` is text on a terminal
+    #[arg(long, env = "AUDIT_LOG_FORMAT", default_value = "auto", global = true)]
+    pub log_format: LogFormat,
+    /// Which events to log, like `info` or `api=debug,sqlx=warn`
+    #[arg(long, env = "AUDIT_LOG_LEVEL", default_value = "info", global = true)]
+    pub log_level: String,
+}
+
+/// The shape of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Settings of `audit-log serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to serve on
+    #[arg(long, env = "AUDIT_LISTEN", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// Where the log is kept.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Who is calling.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
+    /// Make a tenant on its first request (for development)
+    #[arg(long, env = "AUDIT_TENANT_AUTOCREATE", default_value = "false",
+          num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub tenant_autocreate: bool,
+    /// No tenant's entries expire earlier than this, whatever anybody sets
+    #[arg(long, env = "AUDIT_RETENTION_MIN_DAYS", default_value_t = 7, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(1..=36_500))]
+    pub retention_min_days: u16,
+    /// Days that one partition (or chunk) of the log holds
+    #[arg(long, env = "AUDIT_PARTITION_DAYS", default_value_t = 7, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub partition_days: u16,
+    /// Memory that requests may take in all, in MiB; beyond it they get 503
+    #[arg(long, env = "AUDIT_ADMISSION_MIB", default_value_t = 256, value_name = "MIB",
+          value_parser = clap::value_parser!(u32).range(64..=65_536))]
+    pub admission_mib: u32,
+    /// Connections for reading
+    #[arg(long, env = "AUDIT_READER_CONNECTIONS", default_value_t = 8, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub reader_connections: u32,
+    /// Seconds that a stop waits for requests under way
+    #[arg(long, env = "AUDIT_STOP_TIMEOUT_S", default_value_t = 25, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub stop_timeout_s: u64,
+    /// Serve although this PostgreSQL may lose what it has committed
+    #[arg(long, env = "AUDIT_ALLOW_UNSAFE_POSTGRES", default_value = "false",
+          num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub allow_unsafe_postgres: bool,
+}
+
+/// Settings of `audit-log migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// The owner's database.
+    #[command(flatten)]
+    pub database: OwnerArgs,
+    /// What keeps the log: `auto` takes TimescaleDB where the server offers it
+    #[arg(long, default_value = "auto")]
+    pub profile: ProfileChoice,
+    /// Days that one partition (or chunk) of the log holds
+    #[arg(long, env = "AUDIT_PARTITION_DAYS", default_value_t = 7, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub partition_days: u16,
+}
+
+/// What `migrate` was asked to build on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileChoice {
+    /// TimescaleDB where the server offers it, else native partitions.
+    Auto,
+    /// A TimescaleDB hypertable.
+    Timescale,
+    /// Native range partitions.
+    Native,
+}
+
+/// The one database URL that is enough alone.
+#[derive(Debug, Args)]
+pub struct OwnerArgs {
+    /// PostgreSQL as the owner: `migrate` works as it, `serve` steps down to restricted roles
+    #[arg(long, env = "AUDIT_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<SecretString>,
+    #[arg(long, env = "AUDIT_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
+    database_url_file: Option<PathBuf>,
+}
+
+/// Where the log is kept, and as whom to go there.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// The URL that serves for each role not given its own.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
+    /// PostgreSQL for reading, as a member of `audit_reader`
+    #[arg(long, env = "AUDIT_READER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub reader_database_url: Option<SecretString>,
+    #[arg(long, env = "AUDIT_READER_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
+    reader_database_url_file: Option<PathBuf>,
+    /// PostgreSQL for writing, as a member of `audit_writer`
+    #[arg(long, env = "AUDIT_WRITER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub writer_database_url: Option<SecretString>,
+    #[arg(long, env = "AUDIT_WRITER_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
+    writer_database_url_file: Option<PathBuf>,
+    /// PostgreSQL for upkeep, as a member of `audit_worker`
+    #[arg(long, env = "AUDIT_WORKER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub worker_database_url: Option<SecretString>,
+    #[arg(long, env = "AUDIT_WORKER_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
+    worker_database_url_file: Option<PathBuf>,
+}
+
+/// How callers prove who they are.
+#[derive(Debug, Args)]
+pub struct IdentityArgs {
+    /// How callers prove who they are
+    #[arg(long, env = "AUDIT_AUTH", default_value = "gateway")]
+    pub auth: AuthMode,
+    /// Secret that the API gateway sends as X-Gateway-Secret; two, comma between, while rotating
+    #[arg(long, env = "AUDIT_GATEWAY_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub gateway_secret: Option<SecretString>,
+    #[arg(long, env = "AUDIT_GATEWAY_SECRET_FILE", value_name = "FILE", hide = true)]
+    gateway_secret_file: Option<PathBuf>,
+    /// In jwt mode.
+    #[command(flatten)]
+    pub jwt: JwtArgs,
+    /// Serve dev mode, where everybody is admin, on an address that others can reach
+    #[arg(long, env = "AUDIT_DEV_I_KNOW", default_value = "false",
+          num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub dev_i_know: bool,
+}
+
+/// How callers prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Headers of an API gateway that knows a secret.
+    Gateway,
+    /// A signed bearer token.
+    Jwt,
+    /// Everybody is admin of one tenant.
+    Dev,
+}
+
+/// What a bearer token must be.
+#[derive(Debug, Clone, Args)]
+pub struct JwtArgs {
+    /// Keys that sign tokens: a JWKS file, or its https URL
+    #[arg(long, env = "AUDIT_JWT_JWKS", value_name = "FILE|URL")]
+    pub jwt_jwks: Option<String>,
+    /// Required `iss`
+    #[arg(long, env = "AUDIT_JWT_ISSUER", value_name = "TEXT")]
+    pub jwt_issuer: Option<String>,
+    /// Required `aud`
+    #[arg(long, env = "AUDIT_JWT_AUDIENCE", value_name = "TEXT")]
+    pub jwt_audience: Option<String>,
+    /// Seconds that clocks may differ
+    #[arg(long, env = "AUDIT_JWT_LEEWAY_S", default_value_t = 60, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=3_600))]
+    pub jwt_leeway_s: u64,
+    /// Claim that holds the tenant's id
+    #[arg(long, env = "AUDIT_JWT_CLAIM_TENANT", default_value = "tenant_id", value_name = "NAME")]
+    pub jwt_claim_tenant: String,
+    /// Claim that holds the role, or a list of them
+    #[arg(long, env = "AUDIT_JWT_CLAIM_ROLE", default_value = "role", value_name = "NAME")]
+    pub jwt_claim_role: String,
+    /// Claim that holds the user's id
+    #[arg(long, env = "AUDIT_JWT_CLAIM_USER", default_value = "sub", value_name = "NAME")]
+    pub jwt_claim_user: String,
+}
+
+/// Settings of `audit-log token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Whose keys and which claims.
+    #[command(flatten)]
+    pub jwt: JwtArgs,
+    /// Write a new random HS256 key set to this file, and stop
+    #[arg(long, value_name = "FILE")]
+    pub new_key: Option<PathBuf>,
+    /// Tenant's id (an operator needs none)
+    #[arg(long, value_name = "UUID")]
+    pub tenant: Option<String>,
+    /// User's id
+    #[arg(long, default_value = "dev")]
+    pub user: String,
+    /// User's name
+    #[arg(long)]
+    pub user_name: Option<String>,
+    /// `admin`, `auditor`, `user` or `operator`
+    #[arg(long, default_value = "admin")]
+    pub role: String,
+    /// Seconds until it expires
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    pub ttl_s: u64,
+}
+
+/// Reads flags and environment; ends the process with a message on anything wrong.
+pub fn from_args_and_env() -> Cli {
+    let named = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = unknown_settings(named);
+    if !unknown.is_empty() {
+        fail(&unknown.join("\n"));
+    }
+    Cli::try_parse().unwrap_or_else(|error| {
+        let hint = setting_behind(&error);
+        if let Some(setting) = hint.filter(|setting| std::env::var_os(setting).is_some()) {
+            let _ = error.print();
+            fail(&format!("the value came from the environment variable {setting}"));
+        }
+        error.exit()
+    })
+}
+
+fn fail(message: &str) -> ! {
+    for line in message.lines() {
+        eprintln!("error: {line}");
+    }
+    std::process::exit(2)
+}
+
+/// One line about each `AUDIT_…` variable that nothing of ours reads.
+pub fn unknown_settings(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = known_settings();
+    let is_known = |name: &str| {
+        known.iter().any(|k| k == name) || SCRIPT_PREFIXES.iter().any(|p| name.starts_with(p))
+    };
+    names
+        .filter(|name| name.starts_with("AUDIT_") && !is_known(name))
+        .map(|name| {
+            let nearest = known
+                .iter()
+                .min_by_key(|k| strsim::damerau_levenshtein(k, &name))
+                .map_or("", String::as_str);
+            format!("unknown setting {name} in the environment; did you mean {nearest}?")
+        })
+        .collect()
+}
+
+/// Every environment variable that a command or script of ours reads.
+pub fn known_settings() -> Vec<String> {
+    let mut names: Vec<String> = SCRIPT_SETTINGS.map(str::to_owned).into();
+    for command in Cli::command().get_subcommands() {
+        for arg in command.get_arguments().chain(Cli::command().get_arguments()) {
+            let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { continue };
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// The environment variable of the argument that an error is about.
+fn setting_behind(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let ContextValue::String(usage) = error.get(ContextKind::InvalidArg)? else { return None };
+    let flag = usage.split_whitespace().next()?.trim_start_matches("--");
+    let flag = flag.split(['=', '[']).next()?;
+    Cli::command()
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .chain(Cli::command().get_arguments())
+        .find(|arg| arg.get_long() == Some(flag))
+        .and_then(|arg| arg.get_env()?.to_str().map(str::to_owned))
+}
+
+/// The value itself, or what the file holds without the line end; both at once is a mistake.
+fn secret_or_file(
+    name: &str,
+    value: Option<&SecretString>,
+    file: Option<&PathBuf>,
+) -> anyhow::Result<Option<SecretString>> {
+    let value = value.filter(|value| !value.expose_secret().is_empty());
+    match (value, file) {
+        (Some(_), Some(_)) => bail!("{name} and {name}_FILE are both set: unset one of them"),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("{name}_FILE: cannot read {}", file.display()))?;
+            Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
+        }
+        (value, None) => Ok(value.cloned()),
+    }
+}
+
+impl OwnerArgs {
+    /// The URL, wherever it came from.
+    pub fn url(&self) -> anyhow::Result<Option<SecretString>> {
+        secret_or_file(
+            "AUDIT_DATABASE_URL",
+            self.database_url.as_ref(),
+            self.database_url_file.as_ref(),
+        )
+    }
+}
+
+/// One database URL for each role.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrls {
+    /// For handlers that read.
+    pub reader: SecretString,
+    /// For the writer.
+    pub writer: SecretString,
+    /// For upkeep.
+    pub worker: SecretString,
+    /// Whether any of them is the owner's, stepping down after login.
+    pub shared: bool,
+}
+
+impl DatabaseArgs {
+    /// One URL for each role: its own, or the owner's.
+    pub fn urls(&self) -> anyhow::Result<DatabaseUrls> {
+        let owner = self.owner.url()?;
+        let reader = secret_or_file(
+            "AUDIT_READER_DATABASE_URL",
+            self.reader_database_url.as_ref(),
+            self.reader_database_url_file.as_ref(),
+        )?;
+        let writer = secret_or_file(
+            "AUDIT_WRITER_DATABASE_URL",
+            self.writer_database_url.as_ref(),
+            self.writer_database_url_file.as_ref(),
+        )?;
+        let worker = secret_or_file(
+            "AUDIT_WORKER_DATABASE_URL",
+            self.worker_database_url.as_ref(),
+            self.worker_database_url_file.as_ref(),
+        )?;
+        let shared = reader.is_none() || writer.is_none() || worker.is_none();
+        let or_owner = |url: Option<SecretString>, name: &str| {
+            url.or_else(|| owner.clone()).with_context(|| {
+                format!("set AUDIT_DATABASE_URL (or {name}) to a PostgreSQL URL")
+            })
+        };
+        Ok(DatabaseUrls {
+            reader: or_owner(reader, "AUDIT_READER_DATABASE_URL")?,
+            writer: or_owner(writer, "AUDIT_WRITER_DATABASE_URL")?,
+            worker: or_owner(worker, "AUDIT_WORKER_DATABASE_URL")?,
+            shared,
+        })
+    }
+}
+
+impl IdentityArgs {
+    /// The secrets a gateway may prove itself with: one, or two while rotating.
+    pub fn gateway_secrets(&self) -> anyhow::Result<Vec<SecretString>> {
+        let secret = secret_or_file(
+            "AUDIT_GATEWAY_SECRET",
+            self.gateway_secret.as_ref(),
+            self.gateway_secret_file.as_ref(),
+        )?
+        .context("AUDIT_AUTH=gateway needs AUDIT_GATEWAY_SECRET, the secret your API gateway sends")?;
+        let secrets: Vec<_> = secret
+            .expose_secret()
+            .split(',')
+            .map(|one| SecretString::from(one.trim().to_owned()))
+            .collect();
+        if secrets.len() > 2 {
+            bail!("AUDIT_GATEWAY_SECRET holds more than two secrets");
+        }
+        if secrets.iter().any(|one| one.expose_secret().is_empty()) {
+            bail!("AUDIT_GATEWAY_SECRET holds an empty secret");
+        }
+        Ok(secrets)
+    }
+}
+
+impl ServeArgs {
+    /// Dev mode trusts everybody, so nobody else may reach it unless somebody insists.
+    pub fn check_dev_bind(&self) -> anyhow::Result<()> {
+        let loopback = match self.listen.ip() {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_loopback(),
+        };
+        if self.identity.auth == AuthMode::Dev && !loopback && !self.identity.dev_i_know {
+            bail!(
+                "AUDIT_AUTH=dev makes every caller admin, and {} can be reached by others: \
+                 listen on 127.0.0.1, or set AUDIT_DEV_I_KNOW=1",
+                self.listen
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Extractors that *are* the authorisation: a handler that takes a [`Writer`] cannot be reached
+//! by anybody who may not write, and gets its tenant from nowhere else.
+
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::USER_AGENT;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use domain::{CallerDefaults, Ident, ProblemCode, TenantId, UserAgent};
+
+use super::{Identity, Proof, Role, role_names};
+use crate::app::App;
+use crate::error::{ApiError, unknown_tenant};
+use crate::request_log::Facts;
+use crate::tenants::KnownTenant;
+
+/// Lets nobody below the base without a proof, not even to learn which routes there are.
+pub async fn require_proof(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    match app.authenticator.prove(request.headers()).await {
+        Ok(proof) => {
+            request.extensions_mut().insert(proof);
+            next.run(request).await
+        }
+        Err(unproved) => {
+            ApiError::unproved(&unproved, app.authenticator.challenge()).into_response()
+        }
+    }
+}
+
+/// Which roles a kind of caller may have.
+pub trait Right: Send + Sync + 'static {
+    /// Any of these will do.
+    const ROLES: &'static [Role];
+}
+
+macro_rules! rights {
+    ($($(#[$doc:meta])* $caller:ident, $right:ident: $($role:ident)+;)+) => {$(
+        #[doc = "See the kind of caller of the same right."]
+        #[derive(Debug)]
+        pub struct $right;
+        impl Right for $right {
+            const ROLES: &'static [Role] = &[$(Role::$role),+];
+        }
+        $(#[$doc])*
+        pub type $caller = Allowed<$right>;
+    )+};
+}
+
+rights! {
+    /// May record entries.
+    Writer, MayWrite: Admin User;
+    /// May read the log.
+    Reader, MayRead: Admin Auditor User;
+    /// May decide about its own tenant.
+    TenantAdmin, MayAdminister: Admin;
+}
+
+/// A caller of a tenant, with one of the roles that the route asks for.
+#[derive(Debug)]
+pub struct Allowed<R: Right> {
+    caller: Caller,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> Deref for Allowed<R> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Somebody of a tenant.
+#[derive(Debug)]
+pub struct Caller {
+    /// Whose log; the only source of a tenant id.
+    pub tenant: Arc<KnownTenant>,
+    /// What an entry says where it says nothing itself.
+    pub defaults: CallerDefaults,
+}
+
+impl Caller {
+    /// Whose log.
+    pub fn tenant_id(&self) -> TenantId {
+        self.tenant.id
+    }
+}
+
+impl<R: Right> FromRequestParts<App> for Allowed<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let identity = identity(parts)?;
+        // An operator reads and writes no entries, with or without a tenant.
+        let Some(tenant_id) = identity.tenant_id.filter(|_| identity.roles != [Role::Operator])
+        else {
+            return Err(forbidden(&identity, R::ROLES));
+        };
+        let Some(tenant) = app.tenants.find(tenant_id).await? else {
+            return Err(unknown_tenant());
+        };
+        if !identity.roles.iter().any(|role| R::ROLES.contains(role)) {
+            return Err(forbidden(&identity, R::ROLES));
+        }
+        if let Some(facts) = parts.extensions.get::<Facts>() {
+            facts.set_tenant(tenant_id);
+        }
+        parts.extensions.insert(tenant_id);
+        let defaults = defaults(&identity, parts)?;
+        Ok(Self { caller: Caller { tenant, defaults }, right: PhantomData })
+    }
+}
+
+/// Somebody who runs the instance; of no tenant.
+#[derive(Debug)]
+pub struct Operator {
+    /// What an entry about their doing says.
+    pub defaults: CallerDefaults,
+}
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
+        let identity = identity(parts)?;
+        if !identity.roles.contains(&Role::Operator) {
+            return Err(forbidden(&identity, &[Role::Operator]));
+        }
+        Ok(Self { defaults: defaults(&identity, parts)? })
+    }
+}
+
+fn identity(parts: &Parts) -> Result<Identity, ApiError> {
+    // The proof is put there by the layer around every route of the base.
+    let proof = parts.extensions.get::<Proof>();
+    let proof = proof.ok_or_else(|| ApiError::internal("a route without require_proof"))?;
+    Ok(proof.identity(&parts.headers)?)
+}
+
+fn forbidden(identity: &Identity, roles: &[Role]) -> ApiError {
+    debug_assert!(!roles.is_empty(), "every right has a role; all are {}", role_names());
+    let needed: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+    let held: Vec<_> = identity.roles.iter().map(|role| role.as_str()).collect();
+    ApiError::new(
+        ProblemCode::ForbiddenRole,
+        format!("this needs the role {}; yours is {}", needed.join(" or "), held.join(", ")),
+    )
+}
+
+fn defaults(identity: &Identity, parts: &Parts) -> Result<CallerDefaults, ApiError> {
+    let user_id = Ident::parse(identity.user_id.as_str()).map_err(ApiError::internal)?;
+    let user_name = identity.user_name.as_deref().map(Ident::parse).transpose();
+    let request_id = parts.extensions.get::<Facts>().and_then(Facts::given_request_id);
+    let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Ok(CallerDefaults {
+        recorded_by: user_id.clone(),
+        user_id,
+        user_name: user_name.map_err(ApiError::internal)?,
+        request_id: request_id.and_then(|id| Ident::parse(id).ok()),
+        ip_address: address(parts),
+        user_agent: user_agent.and_then(|text| UserAgent::parse(text).ok()),
+    })
+}
+
+/// Where the request came from: as the gateway says, else the peer.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let trusted = parts.extensions.get::<Proof>().is_some_and(Proof::trusts_forwarded_for);
+    if trusted && let Some(last) = last_forwarded(&parts.headers) {
+        return parse_forwarded(last);
+    }
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical())
+}
+
+/// The last address was written by the gateway itself; those before by anybody.
+fn last_forwarded(headers: &HeaderMap) -> Option<&str> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next().map(str::trim)
+}
+
+fn parse_forwarded(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok();
+    address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
+}

@@ -1,0 +1,22 @@
+//! The audit log service: what the binary `audit-log` is made of.
+//!
+//! Entries come in through [`routes`], pass [`admission`] and the check in `domain`, are written
+//! by the [`writer`] and kept by the [`store`]. Handlers hold no SQL; the store holds no HTTP.
+
+pub mod admission;
+pub mod app;
+pub mod body;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod idempotency;
+pub mod identity;
+pub mod logging;
+pub mod query;
+pub mod request_log;
+pub mod routes;
+pub mod store;
+pub mod tenant_patch;
+pub mod tenants;
+pub mod worker;
+pub mod writer;

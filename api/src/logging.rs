@@ -1,0 +1,40 @@
+//! Where log lines go: standard error, JSON for machines, text for people.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, LoggingArgs};
+
+/// Lines that wait to be written; beyond it a slow terminal loses lines, not requests.
+const LINES_WAITING_MAX: usize = 65_536;
+
+/// Starts logging; what is still waiting is written when the guard is dropped.
+pub fn start(args: &LoggingArgs) -> anyhow::Result<WorkerGuard> {
+    let filter = EnvFilter::try_new(&args.log_level)
+        .with_context(|| format!("AUDIT_LOG_LEVEL: cannot read {:?}", args.log_level))?;
+    let terminal = std::io::stderr().is_terminal();
+    let (lines, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .lossy(true)
+        .finish(std::io::stderr());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    let text = match args.log_format {
+        LogFormat::Auto => terminal,
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    if text {
+        subscriber.with_ansi(terminal).with_target(false).init();
+    } else {
+        subscriber.json().flatten_event(true).with_current_span(false).init();
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        // The place alone: a panic's text may quote what was being worked on.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panicked");
+    }));
+    Ok(guard)
+}

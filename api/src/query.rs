@@ -1,0 +1,75 @@
+//! Query strings: every parameter is known, given once unless it may repeat, and not empty.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use domain::ProblemCode;
+
+use crate::error::ApiError;
+
+/// The parameters of a request, in order, decoded.
+#[derive(Debug)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Parameters {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        Ok(Self(pairs.into_owned().collect()))
+    }
+}
+
+impl Parameters {
+    /// Refuses any parameter that is not among these, by name.
+    pub fn allow(&self, known: &[&str]) -> Result<(), ApiError> {
+        for (name, value) in &self.0 {
+            if !known.contains(&name.as_str()) {
+                let shown: String = name.chars().take(64).collect();
+                let detail = match known {
+                    [] => format!("unknown parameter `{shown}`: this route takes none"),
+                    known => format!(
+                        "unknown parameter `{shown}`: this route takes {}",
+                        known.join(", ")
+                    ),
+                };
+                return Err(ApiError::new(ProblemCode::UnknownParameter, detail));
+            }
+            if value.is_empty() {
+                return Err(invalid(name, "is empty"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a parameter that may be given once.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        let mut values = self.0.iter().filter(|(known, _)| known == name);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(invalid(name, "is given more than once"));
+        }
+        Ok(first.map(|(_, value)| value.as_str()))
+    }
+
+    /// `true` or `false`; false when absent.
+    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(invalid(name, "must be true or false")),
+        }
+    }
+
+    /// A whole number from 1 to `max`.
+    pub fn limit(&self, name: &str, default: u32, max: u32) -> Result<u32, ApiError> {
+        let Some(text) = self.one(name)? else { return Ok(default) };
+        let number = text.parse::<u32>().ok().filter(|number| (1..=max).contains(number));
+        number.ok_or_else(|| invalid(name, &format!("must be a whole number from 1 to {max}")))
+    }
+}
+
+/// A parameter that is known and wrong.
+pub fn invalid(name: &str, why: &str) -> ApiError {
+    ApiError::new(ProblemCode::InvalidParameter, format!("parameter `{name}` {why}"))
+}

@@ -1,0 +1,119 @@
+//! One wide event a request, and the request's id.
+//!
+//! Never an entry's content, a secret or an address.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use domain::TenantId;
+use tracing::{Level, event};
+use uuid::Uuid;
+
+use crate::error::ProblemNote;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken over.
+const REQUEST_ID_LEN_MAX: usize = 256;
+
+/// What handlers add to their request's event; an extension of the request.
+#[derive(Debug, Clone)]
+pub struct Facts(Arc<FactsInner>);
+
+#[derive(Debug)]
+struct FactsInner {
+    request_id: HeaderValue,
+    request_id_given: bool,
+    tenant_id: OnceLock<TenantId>,
+    entries: AtomicUsize,
+}
+
+impl Facts {
+    fn of(request: &Request) -> Self {
+        let given = given_request_id(request);
+        let request_id_given = given.is_some();
+        let request_id = given.unwrap_or_else(|| {
+            let made = Uuid::new_v4().to_string();
+            HeaderValue::from_str(&made).unwrap_or(HeaderValue::from_static("-"))
+        });
+        Self(Arc::new(FactsInner {
+            request_id,
+            request_id_given,
+            tenant_id: OnceLock::new(),
+            entries: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Whose log the request is about.
+    pub fn set_tenant(&self, tenant_id: TenantId) {
+        let _ = self.0.tenant_id.set(tenant_id);
+    }
+
+    /// How many entries it wrote or read.
+    pub fn set_entries(&self, entries: usize) {
+        self.0.entries.store(entries, Ordering::Relaxed);
+    }
+
+    /// The id that the caller gave the request.
+    pub fn given_request_id(&self) -> Option<&str> {
+        self.0.request_id.to_str().ok().filter(|_| self.0.request_id_given)
+    }
+}
+
+/// A single, visible, not too long one; anything else is replaced by our own.
+fn given_request_id(request: &Request) -> Option<HeaderValue> {
+    let mut values = request.headers().get_all(REQUEST_ID).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let fits = (1..=REQUEST_ID_LEN_MAX).contains(&value.len())
+        && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    fits.then(|| value.clone())
+}
+
+/// Around every route: makes the facts, logs the event, returns the id.
+pub async fn log_request(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let facts = Facts::of(&request);
+    request.extensions_mut().insert(facts.clone());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, facts.0.request_id.clone());
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
+    log(&facts, method.as_str(), route, &response, started);
+    response
+}
+
+fn log(facts: &Facts, method: &str, route: &str, response: &Response, started: Instant) {
+    let status = response.status().as_u16();
+    let note = response.extensions().get::<ProblemNote>();
+    let problem = note.map(|note| note.code);
+    let cause = note.and_then(|note| note.cause.as_deref());
+    let tenant_id = facts.0.tenant_id.get().map(ToString::to_string);
+    macro_rules! wide_event {
+        ($level:expr) => {
+            event!(
+                $level,
+                request.id = facts.0.request_id.to_str().unwrap_or_default(),
+                http.method = method,
+                http.route = route,
+                http.status = status,
+                duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                tenant.id = tenant_id,
+                entries = facts.0.entries.load(Ordering::Relaxed),
+                problem.code = problem,
+                problem.cause = cause,
+                "request"
+            )
+        };
+    }
+    match status {
+        500 => wide_event!(Level::ERROR),
+        501.. => wide_event!(Level::WARN),
+        _ => wide_event!(Level::INFO),
+    }
+}

@@ -1,0 +1,24 @@
+//! Answers where no handler answers.
+
+use std::any::Any;
+
+use axum::response::{IntoResponse as _, Response};
+use domain::ProblemCode;
+
+use crate::error::ApiError;
+
+pub(super) async fn not_found() -> ApiError {
+    let detail = "there is no such route: the service's routes are below /api/v1";
+    ApiError::new(ProblemCode::NotFound, detail)
+}
+
+pub(super) async fn method_not_allowed() -> ApiError {
+    let detail = "this route has other methods: see the header Allow";
+    ApiError::new(ProblemCode::MethodNotAllowed, detail)
+}
+
+/// The payload may hold anything, so it goes nowhere; the panic hook has logged the place.
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
+pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::internal("a handler panicked").into_response()
+}

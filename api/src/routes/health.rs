@@ -1,0 +1,53 @@
+//! `/healthz`: the process answers. `/readyz`: it can do its work.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::store::partitions;
+
+/// How long the database may take to answer a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    status: &'static str,
+    parts: Parts,
+}
+
+#[derive(Serialize)]
+struct Parts {
+    postgres: &'static str,
+    partitions: &'static str,
+}
+
+/// `GET /healthz`: the process runs; says nothing about what it depends on.
+pub async fn healthz() -> impl IntoResponse {
+    Json(Health { status: "ok" })
+}
+
+/// `GET /readyz`: PostgreSQL answers, and the next two days have partitions.
+pub async fn readyz(State(app): State<App>) -> Response {
+    let reach = timeout(PROBE_TIMEOUT, partitions::reach(&app.store.worker, app.profile)).await;
+    let parts = match reach {
+        Ok(Ok(true)) => Parts { postgres: "ok", partitions: "ok" },
+        Ok(Ok(false)) => Parts { postgres: "ok", partitions: "missing" },
+        Ok(Err(_)) | Err(_) => Parts { postgres: "unavailable", partitions: "unknown" },
+    };
+    if parts.partitions == "ok" {
+        return Json(Readiness { status: "ready", parts }).into_response();
+    }
+    let body = Json(Readiness { status: "not ready", parts });
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}

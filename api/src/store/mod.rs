@@ -1,0 +1,151 @@
+//! Everything that speaks SQL, and nothing that speaks HTTP.
+//!
+//! Three roles, three pools: handlers read as `audit_reader`, the writer calls `append` as
+//! `audit_writer`, upkeep runs as `audit_worker`. Functions take an executor first and the
+//! tenant second; none sees more than one tenant, except the worker's.
+
+pub mod append;
+pub mod entries;
+pub mod marks;
+pub mod migrations;
+pub mod partitions;
+pub mod preflight;
+pub mod tenants;
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use domain::{TenantId, Timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+
+/// How long a connection may take to come up.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a handler waits for a free connection before it answers 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections for upkeep: the workers', tenants' and settlement.
+const WORKER_CONNECTIONS: u32 = 4;
+
+/// Every session: nobody waits or works for long, and a peer that went silent lets go of its
+/// locks. `tcp_user_timeout` is the server's side of the socket.
+const SESSION: &str = "
+    set lock_timeout = '2s';
+    set statement_timeout = '5s';
+    set idle_in_transaction_session_timeout = '5s';
+    set tcp_user_timeout = '5s';
+    set search_path = public;
+    set timezone = 'UTC';
+";
+
+/// A database role that this service takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DbRole {
+    /// Sees one tenant's entries through views.
+    Reader,
+    /// May call `append`.
+    Writer,
+    /// Keeps the tables in order.
+    Worker,
+}
+
+impl DbRole {
+    /// Its name in PostgreSQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "audit_reader",
+            Self::Writer => "audit_writer",
+            Self::Worker => "audit_worker",
+        }
+    }
+
+    /// What a fresh session of this role is set to.
+    fn session(self) -> String {
+        let own = match self {
+            // On its sixth run a prepared page would try a plan over every partition.
+            Self::Reader => "set plan_cache_mode = force_custom_plan;",
+            Self::Writer | Self::Worker => "",
+        };
+        format!("{SESSION} {own} set role {};", self.as_str())
+    }
+}
+
+/// Reads a URL; the text itself never reaches an error or a log.
+pub fn connect_options(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        .map_err(|error| anyhow::anyhow!("the database URL cannot be read: {error}"))?;
+    Ok(options.application_name("audit-log").disable_statement_logging())
+}
+
+/// One connection that steps down to a role; gives up after [`CONNECT_TIMEOUT`].
+pub async fn connect(options: &PgConnectOptions, role: DbRole) -> sqlx::Result<PgConnection> {
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(options).await?;
+        connection.execute(AssertSqlSafe(role.session())).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+}
+
+/// A pool that connects when first used, so that a database that is down does not keep the
+/// service from starting or from coming back.
+pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1800))
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                connection.execute(AssertSqlSafe(role.session())).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+/// The three pools' worth of connections that a service needs.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// For handlers that read.
+    pub reader: PgPool,
+    /// For upkeep.
+    pub worker: PgPool,
+    /// For the writer, which keeps a connection of its own.
+    pub writer_options: PgConnectOptions,
+}
+
+impl Store {
+    /// Reads the URLs and makes the pools, without connecting yet.
+    pub fn new(urls: &crate::config::DatabaseUrls, reader_connections: u32) -> anyhow::Result<Self> {
+        Ok(Self {
+            reader: pool(connect_options(&urls.reader)?, DbRole::Reader, reader_connections),
+            worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
+            writer_options: connect_options(&urls.writer)?,
+        })
+    }
+
+    /// A reading transaction that sees this tenant alone.
+    pub async fn read(&self, tenant_id: TenantId) -> sqlx::Result<Transaction<'static, Postgres>> {
+        // A UUID's text holds nothing that could end the literal.
+        let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
+        self.reader.begin_with(AssertSqlSafe(begin)).await
+    }
+}
+
+/// PostgreSQL's form of a time; every [`Timestamp`] of a checked entry has one.
+fn to_sql(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(at.as_millis())
+}
+
+/// The time as it was stored, cut to milliseconds.
+fn from_sql(at: OffsetDateTime) -> Timestamp {
+    let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}

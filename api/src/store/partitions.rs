@@ -1,0 +1,296 @@
+//! Partitions made ahead of time, one after the other, without holding up a write.
+//!
+//! A partition is made as a table of its own and attached: `create table … partition of` would
+//! wait for every statement on the log and let every other wait behind it.
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, FromRow, PgConnection, PgExecutor};
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime, UtcDateTime};
+
+use super::migrations::Profile;
+
+/// How far ahead of now there are always partitions.
+const AHEAD: Duration = Duration::days(14);
+
+/// Below this, the service says that it is not ready.
+pub const AHEAD_MIN: Duration = Duration::days(2);
+
+/// Width of a partition of idempotency keys.
+const KEYS_WIDTH: Duration = Duration::hours(6);
+
+/// How far ahead there are always partitions of idempotency keys.
+const KEYS_AHEAD: Duration = Duration::days(4);
+
+/// Keys count for 24 hours; their partition goes when its youngest is older than that.
+const KEYS_KEPT: Duration = Duration::hours(30);
+
+/// Where every width is counted from.
+const MONDAY: OffsetDateTime = datetime!(2001-01-01 0:00 UTC);
+
+/// Held by whoever works on partitions: "audit" and "part" as bytes would do, any number does.
+const ROUND_LOCK: i64 = 0x6175_6469_7470;
+
+/// Tries of one partition's work before it is left for the next round.
+const TRIES_MAX: u32 = 50;
+
+/// A table that is partitioned by `recorded_at`.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    name: &'static str,
+    width: Duration,
+    ahead: Duration,
+}
+
+/// One partition's range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Range {
+    name: String,
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+}
+
+/// Makes what is missing, of the log (on the native profile) and of the idempotency keys.
+/// Returns how many were made. The session must be able to become `audit_owner`.
+pub async fn make_ahead(
+    connection: &mut PgConnection,
+    profile: Profile,
+    partition_days: u16,
+) -> anyhow::Result<usize> {
+    // Let go of when the connection closes; somebody else's round does for this one.
+    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+        .bind(ROUND_LOCK)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !alone {
+        return Ok(0);
+    }
+    let keys = Table { name: "idempotency_key", width: KEYS_WIDTH, ahead: KEYS_AHEAD };
+    let mut made = make_table_ahead(connection, keys).await?;
+    if profile == Profile::Native {
+        let width = Duration::days(partition_days.into());
+        let log = Table { name: "audit_log", width, ahead: AHEAD.max(width) };
+        made += make_table_ahead(connection, log).await?;
+    }
+    Ok(made)
+}
+
+async fn make_table_ahead(connection: &mut PgConnection, table: Table) -> anyhow::Result<usize> {
+    let now: OffsetDateTime =
+        sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *connection).await?;
+    let end = last_end(&mut *connection, table.name).await?;
+    let ranges = missing(table, end, now);
+    for range in &ranges {
+        let mut tries = Tries::default();
+        while let Err(error) = attach(connection, table.name, range).await {
+            tries.again(error).await?;
+        }
+    }
+    Ok(ranges.len())
+}
+
+/// The ranges from the end of the last partition, or from now, to far enough ahead.
+fn missing(table: Table, end: Option<OffsetDateTime>, now: OffsetDateTime) -> Vec<Range> {
+    let mut from = round_down(now, table.width);
+    if let Some(end) = end {
+        from = from.max(end);
+    }
+    let mut ranges = Vec::new();
+    while from < now + table.ahead {
+        let to = round_down(from, table.width) + table.width;
+        ranges.push(Range { name: partition_name(table.name, from), from, to });
+        from = to;
+    }
+    ranges
+}
+
+/// The start of the range of this width that holds a time; weeks begin on Mondays.
+fn round_down(at: OffsetDateTime, width: Duration) -> OffsetDateTime {
+    let since = (at - MONDAY).whole_seconds();
+    MONDAY + Duration::seconds(since - since.rem_euclid(width.whole_seconds()))
+}
+
+fn partition_name(table: &str, from: OffsetDateTime) -> String {
+    let at = UtcDateTime::from(from);
+    let (year, month, day) = at.to_calendar_date();
+    format!("{table}_{year:04}{:02}{day:02}_{:02}", u8::from(month), at.hour())
+}
+
+/// Where the last attached partition ends.
+async fn last_end(
+    db: impl PgExecutor<'_>,
+    table: &str,
+) -> sqlx::Result<Option<OffsetDateTime>> {
+    sqlx::query_scalar(
+        "select max(
+            substring(pg_get_expr(c.relpartbound, c.oid) from $$TO \\('([^']+)'\\)$$)::timestamptz
+         )
+         from pg_inherits i
+         join pg_class c on c.oid = i.inhrelid
+         where i.inhparent = to_regclass($1)",
+    )
+    .bind(table)
+    .fetch_one(db)
+    .await
+}
+
+/// Whether there are partitions for the days to come.
+pub async fn reach(db: impl PgExecutor<'_>, profile: Profile) -> sqlx::Result<bool> {
+    if profile == Profile::Timescale {
+        return Ok(true);
+    }
+    let end = last_end(db, "audit_log").await?;
+    Ok(end.is_some_and(|end| end >= OffsetDateTime::now_utc() + AHEAD_MIN))
+}
+
+/// Makes a table like the parent and attaches it, in one short transaction.
+async fn attach(
+    connection: &mut PgConnection,
+    table: &'static str,
+    range: &Range,
+) -> sqlx::Result<()> {
+    let name = &range.name;
+    let (from, to) = (literal(range.from), literal(range.to));
+    // The CHECK spares ATTACH a scan, and is in the way afterwards.
+    let script = format!(
+        "set local lock_timeout = '200ms';
+         set local role audit_owner;
+         create table {name} (like {table} including all);
+         alter table {name} add constraint {name}_range
+            check (recorded_at >= '{from}' and recorded_at < '{to}');
+         alter table {table} attach partition {name} for values from ('{from}') to ('{to}');
+         alter table {name} drop constraint {name}_range;"
+    );
+    let mut transaction = connection.begin().await?;
+    transaction.execute(AssertSqlSafe(script)).await?;
+    transaction.commit().await
+}
+
+fn literal(at: OffsetDateTime) -> String {
+    let at = UtcDateTime::from(at);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.as_hms();
+    format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02}+00", u8::from(month))
+}
+
+#[derive(Debug, FromRow)]
+struct OldPartition {
+    name: String,
+    attached: bool,
+    detaching: bool,
+}
+
+/// Drops the partitions of idempotency keys that no longer count. Returns how many went.
+pub async fn drop_old_keys(connection: &mut PgConnection) -> anyhow::Result<usize> {
+    connection.execute("set lock_timeout = '200ms'; set role audit_owner").await?;
+    let mut dropped = 0;
+    let mut tries = Tries::default();
+    // Looks again after each step, because a time-out may have left a detach pending or not.
+    while let Some(partition) = next_old(&mut *connection).await? {
+        match drop_partition(connection, &partition).await {
+            Ok(()) => dropped += 1,
+            Err(error) => tries.again(error).await?,
+        }
+    }
+    connection.execute("reset role; reset lock_timeout").await?;
+    Ok(dropped)
+}
+
+/// The next partition to go: one whose detach is pending first, since no other can be detached
+/// before it. One that is not attached was left between DETACH and DROP.
+async fn next_old(db: impl PgExecutor<'_>) -> sqlx::Result<Option<OldPartition>> {
+    let end = round_down(OffsetDateTime::now_utc() - KEYS_KEPT, KEYS_WIDTH);
+    sqlx::query_as(
+        "select
+            c.relname::text as name,
+            i.inhrelid is not null as attached,
+            coalesce(i.inhdetachpending, false) as detaching
+         from pg_class c
+         left join pg_inherits i on i.inhrelid = c.oid
+         where c.relkind = 'r'
+            and c.relnamespace = 'public'::regnamespace
+            and c.relname ~ '^idempotency_key_[0-9]{8}_[0-9]{2}$'
+            and c.relname < $1
+         order by detaching desc, c.relname
+         limit 1",
+    )
+    .bind(partition_name("idempotency_key", end))
+    .fetch_optional(db)
+    .await
+}
+
+async fn drop_partition(
+    connection: &mut PgConnection,
+    partition: &OldPartition,
+) -> sqlx::Result<()> {
+    let name = &partition.name;
+    if partition.attached {
+        let how = if partition.detaching { "finalize" } else { "concurrently" };
+        let detach = format!("alter table idempotency_key detach partition {name} {how}");
+        connection.execute(AssertSqlSafe(detach)).await?;
+    }
+    connection.execute(AssertSqlSafe(format!("drop table {name}"))).await?;
+    Ok(())
+}
+
+/// Counts tries of work that gives way to everybody else's.
+#[derive(Debug, Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Waits a moment after a lock that was not had; any other error, or too many, is final.
+    async fn again(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
+        self.0 += 1;
+        if self.0 >= TRIES_MAX || !is_lock_timeout(&error) {
+            return Err(error);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        Ok(())
+    }
+}
+
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55P03"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEEKS: Table = Table {
+        name: "audit_log",
+        width: Duration::days(7),
+        ahead: Duration::days(14),
+    };
+
+    #[test]
+    fn first_partition_holds_now_and_begins_on_a_monday() {
+        let now = datetime!(2026-11-21 12:00 UTC);
+        let ranges = missing(WEEKS, None, now);
+        assert_eq!(ranges[0].from, datetime!(2026-11-16 0:00 UTC));
+        assert_eq!(ranges[0].name, "audit_log_20261116_00");
+        assert!(ranges.last().is_some_and(|range| range.to >= now + WEEKS.ahead));
+    }
+
+    #[test]
+    fn ranges_follow_each_other_without_a_hole_when_the_width_changes() {
+        let now = datetime!(2026-11-21 12:00 UTC);
+        let end = datetime!(2026-11-24 0:00 UTC);
+        let ranges = missing(WEEKS, Some(end), now);
+        assert_eq!(ranges[0].from, end);
+        assert_eq!(ranges[0].to, datetime!(2026-11-30 0:00 UTC));
+        assert!(ranges.windows(2).all(|pair| pair[0].to == pair[1].from));
+    }
+
+    #[test]
+    fn after_a_long_pause_no_past_partitions_are_made() {
+        let now = datetime!(2026-11-21 12:00 UTC);
+        let ranges = missing(WEEKS, Some(datetime!(2020-01-01 0:00 UTC)), now);
+        assert_eq!(ranges[0].from, datetime!(2026-11-16 0:00 UTC));
+    }
+
+    #[test]
+    fn nothing_is_missing_when_there_is_enough() {
+        let now = datetime!(2026-11-21 12:00 UTC);
+        assert_eq!(missing(WEEKS, Some(datetime!(2027-01-04 0:00 UTC)), now), []);
+    }
+}

@@ -1,0 +1,245 @@
+//! What a request may say about a tenant: checked as a whole, all problems at once.
+
+use domain::{FieldCode, FieldProblem, Ident, Masking, ProblemCode, TenantId, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::store::tenants::{LegalHold, Settings};
+
+/// Longest time that entries can be kept.
+const RETENTION_DAYS_MAX: i64 = 36_500;
+
+/// Longest reason of a legal hold, in characters.
+const REASON_CHARS_MAX: usize = 1_024;
+
+/// Limits that one tenant may have of its own.
+const LIMITS_MAX: usize = 32;
+
+/// Who asks for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Runs the instance.
+    Operator,
+    /// Speaks for its own tenant.
+    Admin,
+}
+
+impl Scope {
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Operator => &[
+                "name", "suspended", "retention_days", "legal_hold", "masking", "masked_keys",
+                "limits",
+            ],
+            Self::Admin => &["name", "retention_days", "legal_hold", "masking", "masked_keys"],
+        }
+    }
+}
+
+/// The settings that a request names.
+#[derive(Debug, Default)]
+pub struct TenantPatch {
+    name: Option<String>,
+    suspended: Option<bool>,
+    retention_days: Option<i32>,
+    legal_hold: Option<Option<String>>,
+    masking: Option<bool>,
+    masked_keys: Option<Vec<String>>,
+    limits: Option<Map<String, Value>>,
+}
+
+impl TenantPatch {
+    /// Reads a change.
+    pub fn read(body: &[u8], scope: Scope) -> Result<Self, ApiError> {
+        let mut reader = Reader::new(body)?;
+        let patch = reader.patch();
+        reader.finish(scope.fields())?;
+        Ok(patch)
+    }
+
+    /// Reads a new tenant, which needs a name and may choose its id.
+    pub fn read_new(body: &[u8]) -> Result<(Option<TenantId>, Self), ApiError> {
+        let mut reader = Reader::new(body)?;
+        let id = reader.take("id", tenant_id);
+        reader.members.remove("id");
+        let patch = reader.patch();
+        if patch.name.is_none() && !reader.has_problem_with("name") {
+            reader.note("name", FieldCode::Required, "give the tenant a name");
+        }
+        reader.finish(Scope::Operator.fields())?;
+        Ok((id, patch))
+    }
+
+    /// Makes the changes; retention below what this instance keeps at least is refused.
+    pub fn apply(&self, settings: &mut Settings, days_min: i32, by: &str) -> Result<(), ApiError> {
+        if let Some(days) = self.retention_days
+            && days < days_min
+        {
+            let detail = format!("this instance keeps entries for at least {days_min} days");
+            let problem = FieldProblem::new("retention_days", FieldCode::UnknownValue, detail);
+            return Err(ApiError::invalid(vec![problem]));
+        }
+        set(&mut settings.name, self.name.as_ref());
+        set(&mut settings.suspended, self.suspended.as_ref());
+        set(&mut settings.retention_days, self.retention_days.as_ref());
+        set(&mut settings.masking, self.masking.as_ref());
+        set(&mut settings.masked_keys, self.masked_keys.as_ref());
+        set(&mut settings.limits, self.limits.as_ref());
+        if let Some(reason) = &self.legal_hold {
+            settings.legal_hold = held(settings.legal_hold.take(), reason.as_deref(), by);
+        }
+        Ok(())
+    }
+}
+
+fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        setting.clone_from(value);
+    }
+}
+
+/// The same reason again changes nothing, so that a hold keeps its author and time.
+fn held(before: Option<LegalHold>, reason: Option<&str>, by: &str) -> Option<LegalHold> {
+    let reason = reason?;
+    Some(before.filter(|hold| hold.reason == reason).unwrap_or_else(|| LegalHold {
+        reason: reason.to_owned(),
+        by: by.to_owned(),
+        at: Timestamp::now().to_string(),
+    }))
+}
+
+/// Takes known members out of an object and collects what is wrong with them.
+struct Reader {
+    members: Map<String, Value>,
+    problems: Vec<FieldProblem>,
+}
+
+type Refusal = (FieldCode, String);
+
+impl Reader {
+    fn new(body: &[u8]) -> Result<Self, ApiError> {
+        let value: Value = serde_json::from_str(domain::utf8(body)?).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            ApiError::new(ProblemCode::UnreadableJson, format!("{place}: send JSON"))
+        })?;
+        let Value::Object(members) = value else {
+            let problem = FieldProblem::new("", FieldCode::WrongType, "must be an object");
+            return Err(ApiError::invalid(vec![problem]));
+        };
+        Ok(Self { members, problems: Vec::new() })
+    }
+
+    fn patch(&mut self) -> TenantPatch {
+        TenantPatch {
+            name: self.take("name", name),
+            suspended: self.take("suspended", boolean),
+            retention_days: self.take("retention_days", retention_days),
+            legal_hold: self.take("legal_hold", legal_hold),
+            masking: self.take("masking", boolean),
+            masked_keys: self.take("masked_keys", masked_keys),
+            limits: self.take("limits", limits),
+        }
+    }
+
+    fn take<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&Value) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        let value = self.members.get(field)?;
+        match read(value) {
+            Ok(taken) => Some(taken),
+            Err((code, detail)) => {
+                self.note(field, code, &detail);
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, field: &str, code: FieldCode, detail: &str) {
+        self.problems.push(FieldProblem::new(field, code, detail));
+    }
+
+    fn has_problem_with(&self, field: &str) -> bool {
+        self.problems.iter().any(|problem| problem.field == field)
+    }
+
+    /// Refuses members that nobody may set here, by name.
+    fn finish(mut self, fields: &[&str]) -> Result<(), ApiError> {
+        let unknown: Vec<_> = self
+            .members
+            .keys()
+            .filter(|name| !fields.contains(&name.as_str()))
+            .map(|name| name.chars().take(64).collect::<String>())
+            .collect();
+        for name in unknown {
+            let detail = format!("cannot be set here: known are {}", fields.join(", "));
+            self.note(&name, FieldCode::UnknownField, &detail);
+        }
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.problems)) }
+    }
+}
+
+fn wrong_type(wanted: &str) -> Refusal {
+    (FieldCode::WrongType, format!("must be {wanted}"))
+}
+
+fn boolean(value: &Value) -> Result<bool, Refusal> {
+    value.as_bool().ok_or_else(|| wrong_type("true or false"))
+}
+
+fn tenant_id(value: &Value) -> Result<TenantId, Refusal> {
+    let id = value.as_str().and_then(|text| TenantId::parse(text).ok());
+    id.ok_or((FieldCode::InvalidCharacters, "must be a UUID with hyphens".to_owned()))
+}
+
+fn name(value: &Value) -> Result<String, Refusal> {
+    let text = value.as_str().ok_or_else(|| wrong_type("a string"))?;
+    let name = Ident::parse(text).map_err(|error| (error.code(), error.to_string()))?;
+    Ok(name.as_str().to_owned())
+}
+
+fn retention_days(value: &Value) -> Result<i32, Refusal> {
+    let days = value.as_i64().ok_or_else(|| wrong_type("a whole number of days"))?;
+    let in_range = (1..=RETENTION_DAYS_MAX).contains(&days).then_some(days);
+    in_range.and_then(|days| i32::try_from(days).ok()).ok_or_else(|| {
+        (FieldCode::UnknownValue, format!("must be from 1 to {RETENTION_DAYS_MAX} days"))
+    })
+}
+
+fn legal_hold(value: &Value) -> Result<Option<String>, Refusal> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let wanted = || wrong_type("null, or an object with the member `reason` alone");
+    let members = value.as_object().filter(|members| members.len() == 1).ok_or_else(wanted)?;
+    let reason = members.get("reason").and_then(Value::as_str).ok_or_else(wanted)?;
+    let chars = reason.chars().count();
+    if chars == 0 || chars > REASON_CHARS_MAX || reason.contains('\0') {
+        let detail = format!("the reason has 1 to {REASON_CHARS_MAX} characters, none of them NUL");
+        return Err((FieldCode::TooLong, detail));
+    }
+    Ok(Some(reason.to_owned()))
+}
+
+fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {
+    let wanted = || wrong_type("an array of strings");
+    let items = value.as_array().ok_or_else(wanted)?;
+    let keys: Option<Vec<String>> =
+        items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+    let keys = keys.ok_or_else(wanted)?;
+    match Masking::new(true, &keys) {
+        Ok(_) => Ok(keys),
+        Err(error) => Err((FieldCode::UnknownValue, error.to_string())),
+    }
+}
+
+fn limits(value: &Value) -> Result<Map<String, Value>, Refusal> {
+    let wanted = || wrong_type("an object of whole numbers");
+    let limits = value.as_object().ok_or_else(wanted)?;
+    let fits = |name: &String| name.len() <= 64 && !name.contains('\0');
+    if limits.len() > LIMITS_MAX || !limits.keys().all(fits) {
+        return Err((FieldCode::TooLong, format!("at most {LIMITS_MAX} limits of short names")));
+    }
+    limits.values().all(Value::is_u64).then(|| limits.clone()).ok_or_else(wanted)
+}

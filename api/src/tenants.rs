@@ -1,0 +1,102 @@
+//! What handlers need to know of a tenant, remembered for a few seconds.
+//!
+//! Old settings do no harm to a write: `append` refuses what was checked under a version that
+//! is no longer the tenant's, and the handler checks again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Masking, TenantId};
+use moka::future::Cache;
+
+use crate::store::tenants::{self, Settings, Tenant};
+use crate::store::Store;
+
+/// How long a tenant's settings are remembered.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// Tenants remembered at a time.
+const TENANTS_MAX: u64 = 10_000;
+
+/// Days that a new tenant's entries are kept, unless it is said otherwise.
+pub const RETENTION_DAYS_DEFAULT: i32 = 90;
+
+/// A tenant, as far as a request is concerned.
+#[derive(Debug)]
+pub struct KnownTenant {
+    /// Names its log.
+    pub id: TenantId,
+    /// Of the settings that these are.
+    pub version: i32,
+    /// Whether writing is refused.
+    pub suspended: bool,
+    /// What is masked.
+    pub masking: Masking,
+}
+
+impl From<Tenant> for KnownTenant {
+    fn from(tenant: Tenant) -> Self {
+        let Settings { suspended, masking, masked_keys, .. } = tenant.settings;
+        // What is stored was checked; if it ever fails, masking the built-in keys is right.
+        let masking = Masking::new(masking, &masked_keys).unwrap_or_default();
+        Self { id: tenant.id, version: tenant.version, suspended, masking }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Tenants {
+    store: Store,
+    autocreate: bool,
+    remembered: Cache<TenantId, Arc<KnownTenant>>,
+}
+
+impl Tenants {
+    /// Remembers nothing yet.
+    pub fn new(store: Store, autocreate: bool) -> Self {
+        let remembered =
+            Cache::builder().max_capacity(TENANTS_MAX).time_to_live(REMEMBERED).build();
+        Self { store, autocreate, remembered }
+    }
+
+    /// Finds a tenant; with autocreate, makes it.
+    pub async fn find(&self, tenant_id: TenantId) -> sqlx::Result<Option<Arc<KnownTenant>>> {
+        if let Some(known) = self.remembered.get(&tenant_id).await {
+            return Ok(Some(known));
+        }
+        let Some(tenant) = self.read(tenant_id).await? else { return Ok(None) };
+        let known = Arc::new(KnownTenant::from(tenant));
+        self.remembered.insert(tenant_id, Arc::clone(&known)).await;
+        Ok(Some(known))
+    }
+
+    /// Forgets what it knows, because it has changed.
+    pub async fn forget(&self, tenant_id: TenantId) {
+        self.remembered.invalidate(&tenant_id).await;
+    }
+
+    async fn read(&self, tenant_id: TenantId) -> sqlx::Result<Option<Tenant>> {
+        let mut transaction = self.store.read(tenant_id).await?;
+        let found = tenants::find_own(&mut *transaction, tenant_id).await?;
+        transaction.commit().await?;
+        if found.is_some() || !self.autocreate {
+            return Ok(found);
+        }
+        let settings = default_settings(tenant_id.to_string());
+        tenants::create(&self.store.worker, tenant_id, &settings).await?;
+        tenants::find(&self.store.worker, tenant_id).await
+    }
+}
+
+/// What a tenant of that name starts with.
+pub fn default_settings(name: String) -> Settings {
+    Settings {
+        name,
+        suspended: false,
+        retention_days: RETENTION_DAYS_DEFAULT,
+        legal_hold: None,
+        masking: true,
+        masked_keys: Vec::new(),
+        limits: serde_json::Map::new(),
+    }
+}

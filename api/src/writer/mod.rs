@@ -1,0 +1,312 @@
+//! The log writer: one task that takes what is waiting, writes it in one transaction and answers.
+//!
+//! Batches make themselves: while one commits, the next gathers. There is no timer. An answer
+//! is given after COMMIT and never before; when it cannot be known whether a batch committed,
+//! the writer's mark tells (see [`settle`](Writer::settle)).
+
+mod fault;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{NewEntry, TenantId, Timestamp};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use thiserror::Error;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use self::fault::Fault;
+use self::queue::{Batch, Pending, Queue};
+use crate::admission::Permit;
+use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
+use crate::store::{self, DbRole, marks};
+
+/// How long one call of `append` may take. Longer than the session's `lock_timeout`, so that a
+/// held head is told by the database; short enough that other tenants go on within seconds.
+const CALL_TIMEOUT: Duration = Duration::from_millis(2_900);
+
+/// How long a lost answer is looked for before it is called unknown.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// One tenant's entries, to be written whole or not at all.
+#[derive(Debug)]
+pub struct Request {
+    /// Whose log.
+    pub tenant_id: TenantId,
+    /// The version of the tenant's settings that the entries were checked under.
+    pub settings_version: i32,
+    /// The principal.
+    pub recorded_by: String,
+    /// What makes a repetition known.
+    pub key: Option<Key>,
+    /// What a partial request refused, as JSON, for the replay.
+    pub refused: Option<String>,
+    /// Checked; at least one.
+    pub entries: Vec<NewEntry>,
+}
+
+/// An idempotency key and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// As the client sent it.
+    pub text: String,
+    /// Over everything that makes a request the same.
+    pub fingerprint: [u8; 32],
+}
+
+/// A request that is in the log now, or was before.
+#[derive(Debug)]
+pub struct Appended {
+    /// Where the entries stand.
+    pub written: Written,
+    /// How many there are.
+    pub count: usize,
+    /// What was refused of a partial request, as JSON.
+    pub refused: Option<String>,
+    /// The entries, given back; `None` when an earlier request with the same key wrote them.
+    pub entries: Option<Vec<NewEntry>>,
+}
+
+/// Why a request is not in the log, or not known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// The key stood for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Somebody holds the end of this log.
+    #[error("the log is held by somebody else")]
+    LogBusy,
+    /// A clock is wrong, and a wrong time would stay in the log for ever.
+    #[error("the clocks are too far apart")]
+    ClockSkew,
+    /// Check again under the new settings.
+    #[error("the tenant's settings have changed")]
+    SettingsChanged,
+    /// There is no such tenant.
+    #[error("there is no such tenant")]
+    UnknownTenant,
+    /// A named rule of the table refused it, although our check did not.
+    #[error("the database refused the entry")]
+    Refused,
+    /// Nothing was written.
+    #[error("the database is not available")]
+    Unavailable,
+    /// It may have been written, or not.
+    #[error("the outcome is not known")]
+    OutcomeUnknown,
+    /// The service stops; nothing was written.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+/// Where handlers put what is to be written.
+#[derive(Debug, Clone)]
+pub struct LogWriter {
+    queue: Arc<Queue>,
+}
+
+impl LogWriter {
+    /// Starts the writer. The task ends when [`stop`](Self::stop) was called and all is written.
+    pub fn start(
+        options: PgConnectOptions,
+        worker: PgPool,
+        upkeep: Arc<Notify>,
+    ) -> (Self, JoinHandle<()>) {
+        let queue = Arc::new(Queue::default());
+        let writer = Writer {
+            queue: Arc::clone(&queue),
+            options,
+            worker,
+            upkeep,
+            session: None,
+            call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
+        };
+        (Self { queue }, tokio::spawn(writer.run()))
+    }
+
+    /// Writes a request; `Ok` means that it is committed.
+    pub async fn append(
+        &self,
+        request: Request,
+        permit: Arc<Permit>,
+    ) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.queue.push(Pending { request, reply, _permit: permit }) {
+            return Err(AppendError::Stopping);
+        }
+        // The writer answers everything it takes; a lost reply is a defect of ours, not a "no".
+        answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+    }
+
+    /// Refuses what comes from now on; what is queued is still written.
+    pub fn stop(&self) {
+        self.queue.close();
+    }
+}
+
+struct Writer {
+    queue: Arc<Queue>,
+    options: PgConnectOptions,
+    worker: PgPool,
+    /// Called when a partition is missing.
+    upkeep: Arc<Notify>,
+    session: Option<PgConnection>,
+    call: CallId,
+}
+
+/// What a call of `append` came to.
+type Called = Result<Vec<Outcome>, Fault>;
+
+impl Writer {
+    async fn run(mut self) {
+        while let Some(batch) = self.queue.take().await {
+            self.write(batch).await;
+        }
+        if let Some(session) = self.session.take() {
+            let _ = session.close().await;
+        }
+        info!("all queued entries are written");
+    }
+
+    /// Writes a batch, in halves where one of its requests is at fault, and answers all of it.
+    async fn write(&mut self, batch: Batch) {
+        let mut parts = vec![batch];
+        while let Some(batch) = parts.pop() {
+            let started = Instant::now();
+            match self.call(&batch, batch.skip_held).await {
+                Ok(outcomes) => self.answer(batch, outcomes),
+                Err(Fault::Refused) if batch.requests.len() > 1 => parts.extend(batch.halve()),
+                Err(Fault::HeadHeld) if !batch.skip_held => {
+                    parts.push(Batch { skip_held: true, ..batch });
+                }
+                Err(Fault::Lost) => self.settle_batch(batch).await,
+                Err(fault) => {
+                    if fault == Fault::NoPartition {
+                        self.upkeep.notify_one();
+                    }
+                    batch.fail(fault.answer());
+                }
+            }
+            let took = started.elapsed();
+            if took > Duration::from_secs(1) {
+                warn!(duration_ms = took.as_millis(), "a batch took long");
+            }
+        }
+    }
+
+    /// Answers a batch whose answer was lost.
+    async fn settle_batch(&mut self, batch: Batch) {
+        match self.settle().await {
+            Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
+                for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
+                    pending.answer(outcome);
+                }
+            }
+            Settled::Committed(_) | Settled::Unknown => batch.fail(AppendError::OutcomeUnknown),
+            Settled::NotCommitted => batch.fail(AppendError::Unavailable),
+        }
+    }
+
+    fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
+        for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
+            let tenant_id = pending.request.tenant_id;
+            match outcome {
+                Outcome::HeadHeld => self.queue.set_apart(tenant_id),
+                _ if batch.skip_held => self.queue.take_back(tenant_id),
+                _ => {}
+            }
+            pending.answer(Some(outcome));
+        }
+    }
+
+    /// One call of `append`, connecting first where need be.
+    async fn call(&mut self, batch: &Batch, skip_held: bool) -> Called {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.connect().await?,
+        };
+        self.call.batch += 1;
+        let rows: Vec<RequestRow<'_>> = batch.requests.iter().map(Pending::row).collect();
+        let calling =
+            append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
+        match timeout(CALL_TIMEOUT, calling).await {
+            Ok(Ok(outcomes)) => {
+                self.session = Some(session);
+                Ok(outcomes)
+            }
+            Ok(Err(error)) => {
+                let fault = Fault::of(&error);
+                fault.log(&error);
+                if fault.leaves_session_whole() {
+                    self.session = Some(session);
+                }
+                Err(fault)
+            }
+            // Dropping the session closes its socket and waits for nothing.
+            Err(_) => {
+                warn!(timeout_ms = CALL_TIMEOUT.as_millis(), "no answer to a batch");
+                Err(Fault::Lost)
+            }
+        }
+    }
+
+    /// A session of the writer's role, with a mark that is ours.
+    async fn connect(&mut self) -> Result<PgConnection, Fault> {
+        let session = store::connect(&self.options, DbRole::Writer).await;
+        let session = session.map_err(|error| Fault::unreachable(&error))?;
+        if self.call.epoch == 0 {
+            let replica = Uuid::new_v4();
+            let opened = timeout(SETTLE_TIMEOUT, marks::open(&self.worker, replica)).await;
+            opened
+                .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                .map_err(|error| Fault::unreachable(&error))?;
+            self.call = CallId { replica, epoch: 1, batch: 0 };
+        }
+        Ok(session)
+    }
+
+    /// Finds out whether the last call committed, and shuts it out if it has not.
+    ///
+    /// Where that takes too long, because a frozen session sits on the mark, the writer goes on
+    /// under a new name: the old call may still commit, so its outcome is unknown.
+    async fn settle(&mut self) -> Settled {
+        self.session = None;
+        let (replica, batch) = (self.call.replica, self.call.batch);
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        loop {
+            let settling = marks::settle(&self.worker, replica);
+            match tokio::time::timeout_at(deadline, settling).await {
+                Ok(Ok(Some(mark))) => {
+                    self.call.epoch = mark.epoch;
+                    let committed = mark.batch == batch;
+                    info!(committed, "a lost answer is settled");
+                    return if committed {
+                        Settled::Committed(mark.outcomes)
+                    } else {
+                        Settled::NotCommitted
+                    };
+                }
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) if Instant::now() < deadline && fault::is_outage(&error) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        error!(writer.replica = %replica, "a lost answer cannot be settled");
+        self.call.epoch = 0;
+        Settled::Unknown
+    }
+}
+
+/// What became of a call whose answer was lost.
+enum Settled {
+    Committed(Vec<Option<Outcome>>),
+    NotCommitted,
+    Unknown,
+}

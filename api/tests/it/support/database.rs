@@ -1,0 +1,102 @@
+//! Databases for tests: one migrated template a run, a clone for each test.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use api::config::ProfileChoice;
+use api::store::migrations;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
+use tokio::sync::OnceCell;
+
+/// Superuser's URL of the cluster that `make test` starts.
+const URL: &str = "AUDIT_TEST_DATABASE_URL";
+
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// A database of one test's own, with the schema and without a tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct TestDb {
+    name: String,
+}
+
+impl TestDb {
+    /// Clones the template.
+    pub(crate) async fn new() -> Self {
+        let template = TEMPLATE.get_or_init(make_template).await;
+        let name = fresh_name("test");
+        let mut admin = connect_admin("postgres").await;
+        run(
+            &mut admin,
+            format!("create database {name} template {template}"),
+        )
+        .await;
+        // What a database allows is not cloned with it.
+        run(
+            &mut admin,
+            format!("revoke temporary, create on database {name} from public"),
+        )
+        .await;
+        Self { name }
+    }
+
+    /// A database with nothing in it.
+    pub(crate) async fn empty() -> Self {
+        let name = fresh_name("empty");
+        let mut admin = connect_admin("postgres").await;
+        run(&mut admin, format!("create database {name}")).await;
+        Self { name }
+    }
+
+    /// Its URL, as superuser.
+    pub(crate) fn url(&self) -> String {
+        options(&self.name).to_url_lossy().to_string()
+    }
+
+    /// A session as superuser, for looking at what the service did.
+    pub(crate) async fn admin(&self) -> PgConnection {
+        connect_admin(&self.name).await
+    }
+
+    /// A session as one of the service's roles.
+    pub(crate) async fn as_role(&self, role: &str) -> PgConnection {
+        let mut session = self.admin().await;
+        run(&mut session, format!("set role {role}")).await;
+        session
+    }
+}
+
+async fn make_template() -> String {
+    let name = fresh_name("template");
+    let mut admin = connect_admin("postgres").await;
+    run(&mut admin, format!("create database {name}")).await;
+    let mut session = connect_admin(&name).await;
+    migrations::migrate(&mut session, ProfileChoice::Native, 7)
+        .await
+        .unwrap();
+    session.close().await.unwrap();
+    name
+}
+
+fn fresh_name(kind: &str) -> String {
+    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("audit_{kind}_{}_{n}", std::process::id())
+}
+
+fn options(database: &str) -> PgConnectOptions {
+    let url = std::env::var(URL).unwrap_or_else(|_| {
+        panic!("{URL} is not set: run `make test`, or set it to a superuser's PostgreSQL URL")
+    });
+    url.parse::<PgConnectOptions>().unwrap().database(database)
+}
+
+async fn connect_admin(database: &str) -> PgConnection {
+    PgConnection::connect_with(&options(database))
+        .await
+        .unwrap()
+}
+
+/// Runs statements that hold names made here.
+pub(crate) async fn run(session: &mut PgConnection, statements: String) {
+    session.execute(AssertSqlSafe(statements)).await.unwrap();
+}

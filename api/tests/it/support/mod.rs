@@ -1,0 +1,19 @@
+//! What tests share: databases of their own, the service in this process, verbs to call it.
+
+pub(crate) mod app;
+pub(crate) mod database;
+
+use std::time::{Duration, Instant};
+
+/// Waits until something is so; fails the test when it is not so in time.
+pub(crate) async fn eventually<F, Fut>(what: &str, within: Duration, mut is_so: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let deadline = Instant::now() + within;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs the benchmark program on a release build and a durable PostgreSQL of its own. `make bench`.
+#
+#   dev/bench.sh [ARGUMENTS OF bench…]     (default: write)
+#
+# The program finds: AUDIT_BENCH_DATABASE_URL  that PostgreSQL, as the role that owns the database
+#                    AUDIT_BENCH_BIN           the release build of `audit-log`
+#
+# The database lies below the project's data folder (AUDIT_DATA_DIR), not in the system's folder for
+# temporary files: that may be memory, where an fsync costs nothing.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=dev/lib.sh
+. "$here/lib.sh"
+cd "$here/.."
+
+place=${AUDIT_DATA_DIR:-data}/bench.$$
+
+clean_up() {
+  local code=$?
+  step_failed
+  trap '' INT TERM
+  dev/postgres.sh drop "$place/postgres" || code=1
+  rm -rf "$place"
+  exit "$code"
+}
+
+start_postgres() {
+  dev/postgres.sh start "$place/postgres" 0 --for-tests
+  AUDIT_BENCH_DATABASE_URL=$(dev/postgres.sh url "$place/postgres")
+  export AUDIT_BENCH_DATABASE_URL
+}
+
+build() { cargo build --locked --release -p api -p bench; }
+
+need_toolchain
+[ $# -gt 0 ] || set -- write
+step 'release build' build
+target=$(target_dir)
+export AUDIT_BENCH_BIN=$target/release/audit-log
+
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+step 'PostgreSQL for the benchmark' start_postgres
+step "bench $*" "$target/release/bench" "$@"

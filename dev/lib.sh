@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# What every script here shares: saying what happens, and finding a free port. Sourced, never run.
+
+# say TEXT…: one line of progress. On standard error, since standard output carries answers.
+say() { printf '%s\n' "$*" >&2; }
+
+# die TEXT…: says what is wrong and what to do about it, then ends the script.
+die() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
+  exit 1
+}
+
+# have COMMAND: is it on the path?
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# step TEXT COMMAND…: runs one step with its name before and its time after. No `if` around the command,
+# for that would switch `set -e` off inside of it: when it fails the script ends, and its EXIT trap calls
+# step_failed.
+step_name='' step_begun=0
+step() {
+  step_name=$1 step_begun=$SECONDS
+  shift
+  say "==> $step_name"
+  "$@"
+  say "    done: $step_name ($((SECONDS - step_begun)) s)"
+  step_name=''
+}
+
+step_failed() {
+  [ -z "$step_name" ] || say "    FAILED: $step_name ($((SECONDS - step_begun)) s), see above"
+}
+
+# port_taken PORT [HOST]: does somebody answer there?
+port_taken() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
+
+# free_port: a port that nobody answers on. Below the range that systems use for outgoing connections,
+# so that none of those takes it before we do.
+free_port() {
+  local port
+  for _ in {1..100}; do
+    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    port_taken "$port" || { echo "$port"; return; }
+  done
+  die "no free port found between 20000 and 31999"
+}
+
+# port_from PORT: that port, or the next one that is free.
+port_from() {
+  local port=$1
+  while port_taken "$port"; do port=$((port + 1)); done
+  echo "$port"
+}
+
+# fingerprint: a short name for what comes on standard input.
+fingerprint() { cksum | tr -d ' \n'; }
+
+# Downloads and tools live here, outside of the checkout; nothing in it is needed to build the product.
+# shellcheck disable=SC2034
+cache=${AUDIT_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/audit-log}
+
+# within SECONDS COMMAND…: runs it, but not for longer.
+within() {
+  local limit=$1 deadline pid
+  shift
+  deadline=$((SECONDS + limit))
+  "$@" &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      kill "$pid" 2>/dev/null || true
+      wait "$pid" 2>/dev/null || true
+      return 124
+    fi
+    sleep 0.1
+  done
+  wait "$pid"
+}
+
+# need_toolchain: is there what it takes to build the project?
+need_toolchain() {
+  have cargo || die "Rust is needed and was not found" \
+    "install it with rustup (see rust-lang.org), then open a new shell"
+  have "${CC:-cc}" ||
+    die "a C compiler is needed (for TLS and compression) and was not found; install one with:" \
+      "$(compiler_command)"
+}
+
+compiler_command() {
+  if have apt-get; then
+    echo "sudo apt-get install -y build-essential"
+  elif have dnf; then
+    echo "sudo dnf install -y gcc"
+  elif have apk; then
+    echo "sudo apk add build-base"
+  elif have pacman; then
+    echo "sudo pacman -S --needed base-devel"
+  else
+    echo "xcode-select --install   (macOS), or your system's gcc or clang package"
+  fi
+}
+
+# target_dir: where cargo puts what it builds, whoever decided that.
+target_dir() {
+  cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}

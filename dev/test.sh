@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Starts what the tests need, runs all of them, stops what it started. `make test`, `make soak`.
+#
+#   dev/test.sh [--soak] [ARGUMENTS OF cargo test…]
+#
+# --soak: the long tests in full, built for release.
+#
+# The tests find: AUDIT_TEST_DATABASE_URL  a PostgreSQL of their own, as superuser
+#                 AUDIT_TEST_PG_BIN        its programs, to make clusters that may be killed
+#                 AUDIT_TEST_TIMESCALE     the script that `node` runs to serve a TimescaleDB
+#                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=dev/lib.sh
+. "$here/lib.sh"
+cd "$here/.."
+
+place=
+
+clean_up() {
+  local code=$?
+  step_failed
+  trap '' INT TERM
+  [ -n "$place" ] || exit "$code"
+  dev/postgres.sh drop "$place/postgres" || code=1
+  rm -rf "$place"
+  exit "$code"
+}
+
+# Own folder and free ports: two runs can live side by side.
+start_postgres() {
+  dev/postgres.sh start "$place/postgres" 0 --for-tests
+  AUDIT_TEST_DATABASE_URL=$(dev/postgres.sh admin-url "$place/postgres")
+  AUDIT_TEST_PG_BIN=$(dev/postgres.sh find-bin)
+  export AUDIT_TEST_DATABASE_URL AUDIT_TEST_PG_BIN
+}
+
+fetch_timescale() {
+  AUDIT_TEST_TIMESCALE=$(dev/timescale.sh install)
+  export AUDIT_TEST_TIMESCALE
+}
+
+build() { cargo build --locked --workspace --bins ${profile:+"$profile"}; }
+
+run_tests() { cargo test --locked --workspace ${profile:+"$profile"} "$@"; }
+
+profile=''
+name='tests'
+if [ "${1:-}" = --soak ]; then
+  shift
+  profile=--release
+  name='tests, the long ones in full'
+  export AUDIT_TEST_SOAK=1
+fi
+
+need_toolchain
+begun=$SECONDS
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+place=$(mktemp -d "${TMPDIR:-/tmp}/audit-log-test.XXXXXX")
+# The server may run as another user, who must be able to pass through.
+chmod 711 "$place"
+
+step 'PostgreSQL for tests' start_postgres
+step 'TimescaleDB for tests' fetch_timescale
+step 'build' build
+step "$name" run_tests "$@"
+say "all tests passed ($((SECONDS - begun)) s)"

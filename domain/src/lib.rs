@@ -1,0 +1,55 @@
+//! What an audit log is, without any input or output.
+//!
+//! This crate owns the words of the service: entries and the check that makes
+//! one out of what a client sent, ids that are places, cursors, masking, and
+//! the stable codes of everything that can go wrong. It must never open a
+//! socket, a file or a database, so each rule here can be read and tested alone.
+//!
+//! The way of an entry through the crate: bytes become text ([`utf8`]), text
+//! becomes an [`EntryDraft`], the draft is checked into a [`NewEntry`], and the
+//! log gives that a [`Place`], which makes it an [`Entry`].
+
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        reason = "a test that unwraps fails loudly, as it should"
+    )
+)]
+
+mod action;
+mod batch;
+mod card;
+mod check;
+mod cursor;
+mod draft;
+mod entry;
+mod field;
+mod ids;
+mod json;
+mod json_text;
+mod masking;
+mod place;
+mod problem;
+mod scanner;
+mod severity;
+mod text;
+mod time;
+mod unreadable;
+mod walk;
+
+pub use crate::action::{Action, InvalidAction};
+pub use crate::batch::{BatchRefusal, ENTRIES_MAX, read_bulk_json, read_ndjson};
+pub use crate::check::{CallerDefaults, CheckContext};
+pub use crate::cursor::{Binding, Cursor, InvalidCursor, Order};
+pub use crate::draft::EntryDraft;
+pub use crate::entry::{ENTRY_BYTES_MAX, Entry, NewEntry};
+pub use crate::ids::{EntryId, InvalidId, TenantId, TenantTag};
+pub use crate::json_text::{InvalidJsonText, JsonText};
+pub use crate::masking::{InvalidMaskedKey, MASK, Masking};
+pub use crate::place::{Place, Seq};
+pub use crate::problem::{FieldCode, FieldProblem, PROBLEMS_MAX, ProblemCode};
+pub use crate::severity::{InvalidSeverity, Severity};
+pub use crate::text::{Ident, InvalidText, Message, ResourceId, ResourceType, Text, UserAgent};
+pub use crate::time::{InvalidTimestamp, Timestamp};
+pub use crate::unreadable::{Unreadable, UnreadableKind, utf8};
