@@ -19,7 +19,7 @@ place=${AUDIT_DATA_DIR:-data}/bench.$$
 
 clean_up() {
   local code=$?
-  step_failed
+  step_failed "$code"
   trap '' INT TERM
   dev/postgres.sh drop "$place/postgres" || code=1
   rm -rf "$place"

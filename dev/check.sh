@@ -51,7 +51,7 @@ documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no
 
 fast_tests() { cargo test --locked --quiet -p domain; }
 
-trap step_failed EXIT
+trap 'step_failed $?' EXIT
 need_toolchain
 begun=$SECONDS
 step 'format' formatted

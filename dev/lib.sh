@@ -16,7 +16,7 @@ die() {
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # step TEXT COMMAND…: runs one step with its name before and its time after. No `if` around the command,
-# for that would switch `set -e` off inside of it: when it fails the script ends, and its EXIT trap calls
+# for that would switch `set -e` off inside of it: when it fails the script ends, and the EXIT trap calls
 # step_failed.
 step_name='' step_begun=0
 step() {
@@ -28,8 +28,13 @@ step() {
   step_name=''
 }
 
+# step_failed CODE: names the step in which the script ended, if it ended in one.
 step_failed() {
-  [ -z "$step_name" ] || say "    FAILED: $step_name ($((SECONDS - step_begun)) s), see above"
+  [ -n "$step_name" ] || return 0
+  case $1 in
+    129 | 130 | 143) say "    interrupted: $step_name ($((SECONDS - step_begun)) s)" ;;
+    *) say "    FAILED: $step_name ($((SECONDS - step_begun)) s), see above" ;;
+  esac
 }
 
 # port_taken PORT [HOST]: does somebody answer there?

@@ -327,7 +327,8 @@ drop() {
   stop "$1"
   dir=$(cd "$1" && pwd -P)
   # Never delete a folder that only happens to be named.
-  [ -e "$dir/admin-password" ] || [ -z "$(ls -A "$dir")" ] || die "$1 holds no cluster made by this script: not deleted"
+  [ -e "$dir/admin-password" ] ||
+    [ -z "$(ls -A "$dir")" ] || die "$1 holds no cluster made by this script: not deleted"
   rm -rf "$dir"
   rm -rf "$1"
 }
@@ -350,7 +351,8 @@ case $command in
   url | admin-url)
     need $# 1
     open_dir "$1"
-    [ -s "$dir/port" ] || die "PostgreSQL in $1 was never started" "start it with: dev/postgres.sh start $1 0"
+    [ -s "$dir/port" ] ||
+      die "PostgreSQL in $1 was never started" "start it with: dev/postgres.sh start $1 0"
     "${command//-/_}"
     ;;
   find-bin) find_bin || die "no PostgreSQL $major_min or newer found" "dev/postgres.sh install brings it" ;;

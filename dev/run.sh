@@ -26,7 +26,8 @@ read_address() {
   port=${AUDIT_LISTEN##*:}
   host=${AUDIT_LISTEN%:*}
   [[ $AUDIT_LISTEN == *:* && $port =~ ^[0-9]+$ && $port -gt 0 && $port -lt 65536 ]] ||
-    die "AUDIT_LISTEN=$AUDIT_LISTEN is no address with a port" "for example: AUDIT_LISTEN=127.0.0.1:8001 make run"
+    die "AUDIT_LISTEN=$AUDIT_LISTEN is no address with a port" \
+      "for example: AUDIT_LISTEN=127.0.0.1:8001 make run"
   case $host in
     0.0.0.0 | '[::]') host=127.0.0.1 ;;
     '['*) host=${host//[][]/} ;;
@@ -90,14 +91,14 @@ wait_until_ready() {
 }
 
 tell() {
-  local url=http://$host:$port
+  local url=http://$host:$port entry
+  entry='{"action":"CREATE","resource_type":"invoice","resource_id":"inv-1","message":"first entry"}'
   [[ $host != *:* ]] || url=http://[$host]:$port
   say ""
   say "The audit log answers on $url"
   [ "$AUDIT_AUTH" != dev ] || say "(development: every caller is an admin; for this machine only)"
   say ""
-  say "  record an entry  curl -sS $url/api/v1/logs -H 'content-type: application/json'" \
-    "-d '{\"action\":\"CREATE\",\"resource_type\":\"invoice\",\"resource_id\":\"inv-1\",\"message\":\"first entry\"}'"
+  say "  record an entry  curl -sS $url/api/v1/logs -H 'content-type: application/json' -d '$entry'"
   say "  read the log     curl -sS $url/api/v1/logs"
   say "  data             $where"
   say "  stop             Ctrl-C; the data stays"
@@ -120,7 +121,7 @@ on_signal() {
 
 clean_up() {
   local code=$?
-  step_failed
+  step_failed "$code"
   trap '' INT TERM HUP
   if [ -n "$service" ] && kill -0 "$service" 2>/dev/null; then
     kill -TERM "$service" 2>/dev/null || true

@@ -20,7 +20,7 @@ place=
 
 clean_up() {
   local code=$?
-  step_failed
+  step_failed "$code"
   trap '' INT TERM
   [ -n "$place" ] || exit "$code"
   dev/postgres.sh drop "$place/postgres" || code=1

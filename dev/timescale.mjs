@@ -31,6 +31,8 @@ const MESSAGE_BYTES_MAX = 256 * 1024 * 1024
 /** A client sends these when it waits for an answer: Query, Sync, Flush, Function call. */
 const WAITS_FOR_ANSWER = new Set(['Q', 'S', 'H', 'F'])
 
+const CLIENT_LEFT = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
+
 /** What a real server tells a client about itself at the start. */
 const REPORTED = [
   'application_name', 'client_encoding', 'DateStyle', 'default_transaction_read_only', 'in_hot_standby',
@@ -104,7 +106,8 @@ async function freshSession(db, settings) {
   await db.exec('set session authorization postgres')
   await db.exec('discard all')
   // This build starts with debugging switched on and without the usual search path.
-  await db.exec(`set client_min_messages = notice; set enable_seqscan = on; set search_path = "$user", public`)
+  await db.exec('set client_min_messages = notice; set enable_seqscan = on')
+  await db.exec('set search_path = "$user", public')
   const { user = 'postgres', ...rest } = Object.fromEntries(settings)
   delete rest.database
   await db.exec(`set session authorization ${quoted(user)}`)
@@ -169,7 +172,7 @@ const server = createServer((socket) => {
   turn = turn
     .then(() => serve(db, socket))
     .catch((problem) => {
-      if (problem.code !== 'ECONNRESET' && problem.code !== 'ERR_STREAM_PREMATURE_CLOSE') console.error(problem)
+      if (!CLIENT_LEFT.has(problem.code)) console.error(problem)
     })
     .finally(() => socket.destroy())
 })

@@ -27,7 +27,7 @@ EOF
 }
 
 need_node() {
-  local how="install Node.js $node_major_min or newer with npm (Debian 13, Ubuntu 25.04: apt-get install -y nodejs npm)"
+  local how="install Node.js $node_major_min or newer with npm (Debian 13: apt-get install -y nodejs npm)"
   if ! have node || ! have npm; then die "TimescaleDB for tests needs node and npm" "$how"; fi
   local major
   major=$(node -p 'process.versions.node.split(".")[0]')
