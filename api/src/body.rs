@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use domain::{ProblemCode, TenantId, Unreadable};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -27,6 +27,9 @@ pub const BULK_BODY_BYTES_MAX: usize = 10 << 20;
 
 /// Largest body that changes a tenant.
 pub const TENANT_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// From this size on, reading and checking a body takes longer than a task should.
+const HEAVY_BYTES_MIN: usize = 64 << 10;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,14 @@ pub struct Admitted<const BYTES_MAX: usize> {
 }
 
 impl<const BYTES_MAX: usize> Admitted<BYTES_MAX> {
+    /// Works on the body; a heavy one does not hold up other requests' tasks meanwhile.
+    pub fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.bytes.len() < HEAVY_BYTES_MIN {
+            return work();
+        }
+        tokio::task::block_in_place(work)
+    }
+
     /// The body as text, or where it stops being UTF-8.
     pub fn text(&self) -> Result<&str, Unreadable> {
         domain::utf8(&self.bytes)
@@ -150,4 +161,3 @@ fn too_large(bytes_max: usize) -> ApiError {
     let detail = format!("the body may have at most {bytes_max} bytes, decompressed");
     ApiError::new(ProblemCode::BodyTooLarge, detail)
 }
-

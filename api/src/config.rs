@@ -12,21 +12,32 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
-const SCRIPT_SETTINGS: [&str; 5] =
-    ["AUDIT_BIN", "AUDIT_CACHE_DIR", "AUDIT_DATA_DIR", "AUDIT_PG_PORT", "AUDIT_PG_BIN"];
+const SCRIPT_SETTINGS: [&str; 6] = [
+    "AUDIT_BIN",
+    "AUDIT_CACHE_DIR",
+    "AUDIT_DATA_DIR",
+    "AUDIT_PG_PORT",
+    "AUDIT_PG_BIN",
+    "AUDIT_PG_USER",
+];
 
 /// Families of settings that only tests and benchmarks read.
 const SCRIPT_PREFIXES: [&str; 2] = ["AUDIT_TEST_", "AUDIT_BENCH_"];
 
 /// Records who did what to which thing: durably, in order, apart for each tenant.
 #[derive(Debug, Parser)]
-#[command(name = "audit-log", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "audit-log",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Example:
   export AUDIT_DATABASE_URL=postgres://owner@localhost/audit
   audit-log migrate && audit-log serve --auth dev
 
 Every setting has a flag and an environment variable; the flag wins. A secret may also come
-from a file named by the same variable with _FILE behind it.")]
+from a file named by the same variable with _FILE behind it."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -52,7 +63,7 @@ Example:
   AUDIT_DATABASE_URL=postgres://owner@localhost/audit audit-log migrate
 
 Exit codes: 0 up to date, 1 failed, 2 wrong settings.")]
-    Migrate(MigrateArgs),
+    Migrate(Box<MigrateArgs>),
     /// Mint a token for jwt mode, signed with a local key
     #[command(after_help = "\
 Example:
@@ -61,7 +72,7 @@ Example:
       --user alice --role auditor
 
 Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
-    Token(TokenArgs),
+    Token(Box<TokenArgs>),
 }
 
 /// How to log.
@@ -404,9 +415,8 @@ impl DatabaseArgs {
         )?;
         let shared = reader.is_none() || writer.is_none() || worker.is_none();
         let or_owner = |url: Option<SecretString>, name: &str| {
-            url.or_else(|| owner.clone()).with_context(|| {
-                format!("set AUDIT_DATABASE_URL (or {name}) to a PostgreSQL URL")
-            })
+            url.or_else(|| owner.clone())
+                .with_context(|| format!("set AUDIT_DATABASE_URL (or {name}) to a PostgreSQL URL"))
         };
         Ok(DatabaseUrls {
             reader: or_owner(reader, "AUDIT_READER_DATABASE_URL")?,
@@ -425,7 +435,9 @@ impl IdentityArgs {
             self.gateway_secret.as_ref(),
             self.gateway_secret_file.as_ref(),
         )?
-        .context("AUDIT_AUTH=gateway needs AUDIT_GATEWAY_SECRET, the secret your API gateway sends")?;
+        .context(
+            "AUDIT_AUTH=gateway needs AUDIT_GATEWAY_SECRET, the secret your API gateway sends",
+        )?;
         let secrets: Vec<_> = secret
             .expose_secret()
             .split(',')

@@ -33,7 +33,8 @@ impl FromRequestParts<App> for IdempotencyKey {
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let first = values.next();
         if values.next().is_some() || first.is_some_and(|value| !is_key(value)) {
-            let detail = format!("send one Idempotency-Key of 1 to {KEY_LEN_MAX} visible characters");
+            let detail =
+                format!("send one Idempotency-Key of 1 to {KEY_LEN_MAX} visible characters");
             return Err(ApiError::new(ProblemCode::InvalidIdempotencyKey, detail));
         }
         let text = first.and_then(|value| value.to_str().ok()).map(str::to_owned);

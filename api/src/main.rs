@@ -25,9 +25,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         return token::run(args);
     }
     let _guard = logging::start(&cli.logging)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &cli.command {
             Command::Serve(args) => serve::run(args).await,

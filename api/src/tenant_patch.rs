@@ -28,12 +28,26 @@ impl Scope {
     fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Operator => &[
-                "name", "suspended", "retention_days", "legal_hold", "masking", "masked_keys",
+                "name",
+                "suspended",
+                "retention_days",
+                "legal_hold",
+                "masking",
+                "masked_keys",
                 "limits",
             ],
             Self::Admin => &["name", "retention_days", "legal_hold", "masking", "masked_keys"],
         }
     }
+}
+
+/// What is to become of a legal hold.
+#[derive(Debug)]
+enum Hold {
+    /// Nothing expires, for this reason.
+    Keep(String),
+    /// There is none any more.
+    Lift,
 }
 
 /// The settings that a request names.
@@ -42,7 +56,7 @@ pub struct TenantPatch {
     name: Option<String>,
     suspended: Option<bool>,
     retention_days: Option<i32>,
-    legal_hold: Option<Option<String>>,
+    legal_hold: Option<Hold>,
     masking: Option<bool>,
     masked_keys: Option<Vec<String>>,
     limits: Option<Map<String, Value>>,
@@ -85,8 +99,12 @@ impl TenantPatch {
         set(&mut settings.masking, self.masking.as_ref());
         set(&mut settings.masked_keys, self.masked_keys.as_ref());
         set(&mut settings.limits, self.limits.as_ref());
-        if let Some(reason) = &self.legal_hold {
-            settings.legal_hold = held(settings.legal_hold.take(), reason.as_deref(), by);
+        match &self.legal_hold {
+            Some(Hold::Keep(reason)) => {
+                settings.legal_hold = Some(held(settings.legal_hold.take(), reason, by));
+            }
+            Some(Hold::Lift) => settings.legal_hold = None,
+            None => {}
         }
         Ok(())
     }
@@ -99,13 +117,12 @@ fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
 }
 
 /// The same reason again changes nothing, so that a hold keeps its author and time.
-fn held(before: Option<LegalHold>, reason: Option<&str>, by: &str) -> Option<LegalHold> {
-    let reason = reason?;
-    Some(before.filter(|hold| hold.reason == reason).unwrap_or_else(|| LegalHold {
+fn held(before: Option<LegalHold>, reason: &str, by: &str) -> LegalHold {
+    before.filter(|hold| hold.reason == reason).unwrap_or_else(|| LegalHold {
         reason: reason.to_owned(),
         by: by.to_owned(),
         at: Timestamp::now().to_string(),
-    }))
+    })
 }
 
 /// Takes known members out of an object and collects what is wrong with them.
@@ -207,9 +224,9 @@ fn retention_days(value: &Value) -> Result<i32, Refusal> {
     })
 }
 
-fn legal_hold(value: &Value) -> Result<Option<String>, Refusal> {
+fn legal_hold(value: &Value) -> Result<Hold, Refusal> {
     if value.is_null() {
-        return Ok(None);
+        return Ok(Hold::Lift);
     }
     let wanted = || wrong_type("null, or an object with the member `reason` alone");
     let members = value.as_object().filter(|members| members.len() == 1).ok_or_else(wanted)?;
@@ -219,7 +236,7 @@ fn legal_hold(value: &Value) -> Result<Option<String>, Refusal> {
         let detail = format!("the reason has 1 to {REASON_CHARS_MAX} characters, none of them NUL");
         return Err((FieldCode::TooLong, detail));
     }
-    Ok(Some(reason.to_owned()))
+    Ok(Hold::Keep(reason.to_owned()))
 }
 
 fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use domain::{Masking, TenantId};
 use moka::future::Cache;
 
-use crate::store::tenants::{self, Settings, Tenant};
 use crate::store::Store;
+use crate::store::tenants::{self, Settings, Tenant};
 
 /// How long a tenant's settings are remembered.
 const REMEMBERED: Duration = Duration::from_secs(5);

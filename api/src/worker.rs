@@ -14,7 +14,7 @@ use crate::store::migrations::Profile;
 use crate::store::{self, DbRole, marks, partitions};
 
 /// How often upkeep looks, unless it is called.
-const PERIOD: Duration = Duration::from_secs(600);
+const PERIOD: Duration = Duration::from_mins(10);
 
 /// How soon it looks again after a round that failed, and at the most how often it is called.
 const PERIOD_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -61,7 +61,8 @@ impl Upkeep {
     async fn round(&self) -> anyhow::Result<()> {
         // A connection of its own: closing it lets go of the lock that keeps rounds apart.
         let mut connection = store::connect(&self.options, DbRole::Worker).await?;
-        let made = partitions::make_ahead(&mut connection, self.profile, self.partition_days).await?;
+        let made =
+            partitions::make_ahead(&mut connection, self.profile, self.partition_days).await?;
         let dropped = partitions::drop_old_keys(&mut connection).await?;
         let forgotten = marks::forget_silent(&mut connection).await?;
         let _ = timeout(Duration::from_secs(1), connection.close()).await;

@@ -53,11 +53,7 @@ const fn check(text: &str) -> Result<(), InvalidAction> {
         }
         rest = others;
     }
-    if text.len() > Action::LEN_MAX {
-        Err(InvalidAction::TooLong)
-    } else {
-        Ok(())
-    }
+    if text.len() > Action::LEN_MAX { Err(InvalidAction::TooLong) } else { Ok(()) }
 }
 
 impl std::fmt::Display for Action {

@@ -50,9 +50,7 @@ pub fn read_bulk_json(body: &str) -> Result<Vec<EntryDraft<'_>>, BatchRefusal> {
 /// A line that is not readable is an item that failed, told by its line of the
 /// whole body: the others may still be good.
 pub fn read_ndjson(body: &str) -> Result<Vec<Result<EntryDraft<'_>, Unreadable>>, BatchRefusal> {
-    let lines = (1..)
-        .zip(body.split('\n'))
-        .filter(|(_, line)| !line.trim_ascii().is_empty());
+    let lines = (1..).zip(body.split('\n')).filter(|(_, line)| !line.trim_ascii().is_empty());
     collect(lines.map(|(number, line)| {
         EntryDraft::read(line).map_err(|unreadable| unreadable.on_line(number))
     }))
@@ -75,11 +73,7 @@ fn entries_in(body: Json<'_>) -> Result<Json<'_>, BatchRefusal> {
         }
         other => {
             let detail = format!("must be an array of entries, not {other}");
-            Err(BatchRefusal::Shape(vec![FieldProblem::new(
-                "",
-                FieldCode::WrongType,
-                detail,
-            )]))
+            Err(BatchRefusal::Shape(vec![FieldProblem::new("", FieldCode::WrongType, detail)]))
         }
     }
 }

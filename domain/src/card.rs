@@ -123,22 +123,15 @@ mod tests {
     }
 
     fn is_card(window: &[u8]) -> bool {
-        let digits: Vec<u32> = window
-            .iter()
-            .filter_map(|b| char::from(*b).to_digit(10))
-            .collect();
+        let digits: Vec<u32> = window.iter().filter_map(|b| char::from(*b).to_digit(10)).collect();
         let ends = [window.first(), window.last()];
         let sum: u32 = digits.iter().rev().enumerate().fold(0, |sum, (at, digit)| {
             let weighed = digit * (1 + u32::from(at % 2 == 1));
             sum + weighed / 10 + weighed % 10
         });
         ends.iter().all(|end| end.is_some_and(u8::is_ascii_digit))
-            && window
-                .iter()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-'))
-            && window
-                .windows(2)
-                .all(|pair| pair.iter().any(u8::is_ascii_digit))
+            && window.iter().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-'))
+            && window.windows(2).all(|pair| pair.iter().any(u8::is_ascii_digit))
             && (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len())
             && sum.is_multiple_of(10)
     }
@@ -199,32 +192,18 @@ mod tests {
     fn thirteen_to_nineteen_digits_are_a_card_number() {
         for digits in 10..=22 {
             let number = with_check_digit(&"4".repeat(digits - 1));
-            assert_eq!(
-                mask(&number).is_some(),
-                (13..=19).contains(&digits),
-                "{digits} digits"
-            );
+            assert_eq!(mask(&number).is_some(), (13..=19).contains(&digits), "{digits} digits");
         }
     }
 
     #[test]
     fn of_several_readings_nothing_stays() {
         assert_eq!(masked("0 4111 1111 1111 1111"), "[masked]", "the longest");
-        assert_eq!(
-            masked("1 4111 1111 1111 1111"),
-            "1 [masked]",
-            "the only one"
-        );
+        assert_eq!(masked("1 4111 1111 1111 1111"), "1 [masked]", "the only one");
 
         let first = with_check_digit("400012345678901");
         let second = with_check_digit(&format!("{}999", &first[4..]));
-        let groups = [
-            &first[..4],
-            &first[4..8],
-            &first[8..12],
-            &first[12..],
-            &second[12..],
-        ];
+        let groups = [&first[..4], &first[4..8], &first[8..12], &first[12..], &second[12..]];
         assert_eq!(masked(&groups.join(" ")), "[masked]", "two that overlap");
     }
 

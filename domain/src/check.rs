@@ -66,11 +66,7 @@ pub(crate) struct Checker<'d, 'c> {
 
 impl<'d, 'c> Checker<'d, 'c> {
     pub(crate) fn new(draft: &'d EntryDraft<'d>, context: &'c CheckContext<'c>) -> Self {
-        Self {
-            draft,
-            context,
-            problems: Problems::default(),
-        }
+        Self { draft, context, problems: Problems::default() }
     }
 
     pub(crate) fn check(mut self) -> Result<NewEntry, Vec<FieldProblem>> {
@@ -91,8 +87,7 @@ impl<'d, 'c> Checker<'d, 'c> {
 
     fn names(&mut self) {
         for name in &self.draft.unknown {
-            self.problems
-                .note(name, FieldCode::UnknownField, advice_on_unknown(name));
+            self.problems.note(name, FieldCode::UnknownField, advice_on_unknown(name));
         }
         for name in &self.draft.repeated {
             let detail = "give each field once, by its name or its alias";
@@ -108,22 +103,14 @@ impl<'d, 'c> Checker<'d, 'c> {
         Some(NewEntry {
             recorded_by: caller.recorded_by.clone(),
             occurred_at: self.occurred_at(),
-            user_id: self
-                .optional(Field::UserId, text)
-                .unwrap_or_else(|| caller.user_id.clone()),
-            user_name: self
-                .optional(Field::UserName, text)
-                .or_else(|| self.callers_name()),
+            user_id: self.optional(Field::UserId, text).unwrap_or_else(|| caller.user_id.clone()),
+            user_name: self.optional(Field::UserName, text).or_else(|| self.callers_name()),
             session_id: self.optional(Field::SessionId, text),
-            request_id: self
-                .optional(Field::RequestId, text)
-                .or_else(|| caller.request_id.clone()),
+            request_id: self.optional(Field::RequestId, text).or_else(|| caller.request_id.clone()),
             resource_id: self.optional(Field::ResourceId, text),
             severity: self.optional(Field::Severity, severity).unwrap_or_default(),
             message: self.message(),
-            ip_address: self
-                .optional(Field::IpAddress, ip_address)
-                .or(caller.ip_address),
+            ip_address: self.optional(Field::IpAddress, ip_address).or(caller.ip_address),
             user_agent: self
                 .optional(Field::UserAgent, user_agent)
                 .or_else(|| caller.user_agent.clone()),
@@ -176,12 +163,7 @@ impl<'d, 'c> Checker<'d, 'c> {
 
     fn json(&mut self, field: Field) -> Option<JsonText> {
         let given = self.given(field)?;
-        JsonText::scan(
-            given.value,
-            given.name,
-            self.context.masking,
-            &mut self.problems,
-        )
+        JsonText::scan(given.value, given.name, self.context.masking, &mut self.problems)
     }
 
     fn required<T>(
@@ -190,8 +172,7 @@ impl<'d, 'c> Checker<'d, 'c> {
         read: impl FnOnce(&str) -> Result<T, Refusal>,
     ) -> Option<T> {
         if self.given(field).is_none() {
-            self.problems
-                .note(field.name(), FieldCode::Required, "give this field");
+            self.problems.note(field.name(), FieldCode::Required, "give this field");
         }
         self.optional(field, read)
     }
@@ -207,9 +188,7 @@ impl<'d, 'c> Checker<'d, 'c> {
             return None;
         }
         let value = read(&given.value.decode());
-        value
-            .map_err(|refusal| self.problems.note(given.name, refusal.code, refusal.detail))
-            .ok()
+        value.map_err(|refusal| self.problems.note(given.name, refusal.code, refusal.detail)).ok()
     }
 
     fn refuse_type(&mut self, given: &Given<'_>, wanted: Kind) {
@@ -219,13 +198,11 @@ impl<'d, 'c> Checker<'d, 'c> {
 
     /// What the draft says about a field, where `null` says nothing.
     fn given(&self, field: Field) -> Option<Given<'d>> {
-        self.draft
-            .given(field)
-            .filter(|given| given.value.kind() != Kind::Null)
+        self.draft.given(field).filter(|given| given.value.kind() != Kind::Null)
     }
 
     fn size(&mut self, entry: &NewEntry) {
-        if entry.stored_bytes() >= ENTRY_BYTES_MAX {
+        if entry.stored_bytes() > ENTRY_BYTES_MAX {
             let detail = format_args!("an entry has at most {ENTRY_BYTES_MAX} bytes of JSON");
             self.problems.note("", FieldCode::EntryTooLarge, detail);
         }
@@ -240,10 +217,7 @@ struct Refusal {
 
 impl Refusal {
     fn new(code: FieldCode, detail: impl Display) -> Self {
-        Self {
-            code,
-            detail: detail.to_string(),
-        }
+        Self { code, detail: detail.to_string() }
     }
 
     fn of_text(error: InvalidText) -> Self {
@@ -265,8 +239,7 @@ fn severity(text: &str) -> Result<Severity, Refusal> {
 
 fn ip_address(text: &str) -> Result<IpAddr, Refusal> {
     let detail = "write an IPv4 or IPv6 address, without port, zone or brackets";
-    text.parse()
-        .map_err(|_| Refusal::new(FieldCode::InvalidIp, detail))
+    text.parse().map_err(|_| Refusal::new(FieldCode::InvalidIp, detail))
 }
 
 fn user_agent(text: &str) -> Result<UserAgent, Refusal> {

@@ -27,9 +27,7 @@ impl Order {
 
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Asc, Self::Desc]
-            .into_iter()
-            .find(|order| order.as_str() == text)
+        [Self::Asc, Self::Desc].into_iter().find(|order| order.as_str() == text)
     }
 }
 
@@ -82,32 +80,23 @@ impl Cursor {
     /// Reads a cursor that [`Self::encode`] made for the same binding, and nothing else.
     pub fn decode(text: &str, binding: &Binding) -> Result<Self, InvalidCursor> {
         let mut bytes = [0; layout::LEN];
-        let len = URL_SAFE_NO_PAD
-            .decode_slice(text, &mut bytes)
-            .map_err(|_| InvalidCursor)?;
+        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| InvalidCursor)?;
         let (payload, check) = bytes.split_at(layout::CHECK_AT);
         if len != layout::LEN || check != binding.check_bits(payload) {
             return Err(InvalidCursor);
         }
         let cursor = Self::from_payload(payload);
-        cursor
-            .filter(|cursor| cursor.payload() == payload)
-            .ok_or(InvalidCursor)
+        cursor.filter(|cursor| cursor.payload() == payload).ok_or(InvalidCursor)
     }
 
     fn payload(&self) -> [u8; layout::CHECK_AT] {
-        let recorded_at = self
-            .place
-            .map_or(Timestamp::EPOCH, |place| place.recorded_at);
+        let recorded_at = self.place.map_or(Timestamp::EPOCH, |place| place.recorded_at);
         let mut bytes = [0; layout::CHECK_AT];
         bytes[0] = layout::VERSION;
         bytes[1] = self.order as u8;
         bytes[layout::TIME_AT..layout::SEQ_AT]
             .copy_from_slice(&recorded_at.as_millis().to_be_bytes());
-        put_seq(
-            &mut bytes[layout::SEQ_AT..layout::UNTIL_AT],
-            self.place.map(|place| place.seq),
-        );
+        put_seq(&mut bytes[layout::SEQ_AT..layout::UNTIL_AT], self.place.map(|place| place.seq));
         put_seq(&mut bytes[layout::UNTIL_AT..], self.until);
         bytes
     }
@@ -120,9 +109,7 @@ impl Cursor {
         Some(Self {
             place: seq.map(|seq| Place { recorded_at, seq }),
             until: Seq::new(number(&bytes[layout::UNTIL_AT..])),
-            order: [Order::Asc, Order::Desc]
-                .into_iter()
-                .find(|order| *order as u8 == bytes[1])?,
+            order: [Order::Asc, Order::Desc].into_iter().find(|order| *order as u8 == bytes[1])?,
         })
     }
 }
@@ -130,18 +117,12 @@ impl Cursor {
 impl Binding {
     /// Binds the tenant only.
     pub const fn live(tenant: TenantId) -> Self {
-        Self {
-            tenant,
-            filter: None,
-        }
+        Self { tenant, filter: None }
     }
 
     /// Binds the tenant and the filter with this digest.
     pub const fn filtered(tenant: TenantId, filter: [u8; 32]) -> Self {
-        Self {
-            tenant,
-            filter: Some(filter),
-        }
+        Self { tenant, filter: Some(filter) }
     }
 
     /// Not a signature: it finds mistakes, and a forged cursor reads nothing more than a list does.
@@ -163,9 +144,7 @@ fn put_seq(bytes: &mut [u8], seq: Option<Seq>) {
 }
 
 fn number(bytes: &[u8]) -> i64 {
-    bytes
-        .iter()
-        .fold(0, |number, byte| number << 8 | i64::from(*byte))
+    bytes.iter().fold(0, |number, byte| number << 8 | i64::from(*byte))
 }
 
 /// The text is no cursor, or one of another tenant, another filter, or changed.
@@ -194,16 +173,8 @@ mod tests {
         let places = (times.prop_map(Timestamp::from_millis), seqs())
             .prop_map(|(recorded_at, seq)| Place { recorded_at, seq });
         let orders = prop_oneof![Just(Order::Asc), Just(Order::Desc)];
-        (
-            proptest::option::of(places),
-            proptest::option::of(seqs()),
-            orders,
-        )
-            .prop_map(|(place, until, order)| Cursor {
-                place,
-                until,
-                order,
-            })
+        (proptest::option::of(places), proptest::option::of(seqs()), orders)
+            .prop_map(|(place, until, order)| Cursor { place, until, order })
     }
 
     fn bindings() -> impl Strategy<Value = Binding> {
@@ -216,35 +187,19 @@ mod tests {
     /// Clients keep cursors for as long as they like.
     #[test]
     fn the_text_of_a_cursor_never_changes() {
-        let place = Place {
-            recorded_at: Timestamp::from_millis(1_795_265_411_123),
-            seq: Seq::MAX,
-        };
-        let cursor = Cursor {
-            place: Some(place),
-            until: None,
-            order: Order::Asc,
-        };
+        let place = Place { recorded_at: Timestamp::from_millis(1_795_265_411_123), seq: Seq::MAX };
+        let cursor = Cursor { place: Some(place), until: None, order: Order::Asc };
         let text = cursor.encode(&Binding::live(TENANT));
         assert_eq!(text, "AQAAAAGh_ig4M_______AAAAAABWX3l4tfIUnQ");
     }
 
     #[test]
     fn other_texts_are_not_cursors() {
-        let text = Cursor {
-            place: None,
-            until: None,
-            order: Order::Desc,
-        }
-        .encode(&Binding::live(TENANT));
+        let text =
+            Cursor { place: None, until: None, order: Order::Desc }.encode(&Binding::live(TENANT));
         let decode = |text: &str| Cursor::decode(text, &Binding::live(TENANT));
         assert!(decode(&text).is_ok());
-        for other in [
-            String::new(),
-            format!("{text}="),
-            format!("{text}A"),
-            format!(" {text}"),
-        ] {
+        for other in [String::new(), format!("{text}="), format!("{text}A"), format!(" {text}")] {
             assert_eq!(decode(&other), Err(InvalidCursor));
         }
         assert_eq!(decode(&text[..text.len() - 1]), Err(InvalidCursor));

@@ -37,8 +37,7 @@ impl<'a> EntryDraft<'a> {
             repeated: Vec::new(),
         };
         if draft.kind == Kind::Object {
-            json.members()
-                .for_each(|(key, value)| draft.take(&key.decode(), value));
+            json.members().for_each(|(key, value)| draft.take(&key.decode(), value));
         }
         draft
     }
@@ -60,10 +59,7 @@ impl<'a> EntryDraft<'a> {
         if slot.is_some() {
             return keep_name(&mut self.repeated, name);
         }
-        *slot = Some(Given {
-            name: known_name,
-            value,
-        });
+        *slot = Some(Given { name: known_name, value });
     }
 }
 

@@ -101,28 +101,15 @@ impl NewEntry {
 
     /// About how many bytes it takes in memory and on its way to the database.
     pub fn weight(&self) -> usize {
-        size_of::<Self>()
-            + self
-                .texts()
-                .into_iter()
-                .flatten()
-                .map(str::len)
-                .sum::<usize>()
+        size_of::<Self>() + self.texts().into_iter().flatten().map(str::len).sum::<usize>()
     }
 
     /// The length of its JSON in an answer, whatever place it gets.
     pub(crate) fn stored_bytes(&self) -> usize {
         let tenant_id = TenantId::new(Uuid::nil());
-        let widest = Place {
-            recorded_at: Timestamp::MAX,
-            seq: Seq::MAX,
-        };
-        let wire = Wire {
-            id: EntryId::of(widest, tenant_id),
-            tenant_id,
-            place: widest,
-            content: self,
-        };
+        let widest = Place { recorded_at: Timestamp::MAX, seq: Seq::MAX };
+        let wire =
+            Wire { id: EntryId::of(widest, tenant_id), tenant_id, place: widest, content: self };
         let mut count = ByteCount(0);
         serde_json::to_writer(&mut count, &wire).expect("an entry always has a JSON form");
         count.0
@@ -166,12 +153,7 @@ impl Entry {
 
     /// As [`Self::new`], when the tenant's tag is known from the entry before.
     pub fn with_tag(tenant_id: TenantId, tag: TenantTag, place: Place, content: NewEntry) -> Self {
-        Self {
-            id: EntryId::with_tag(place, tag),
-            tenant_id,
-            place,
-            content,
-        }
+        Self { id: EntryId::with_tag(place, tag), tenant_id, place, content }
     }
 
     /// Its id, which says its place.
@@ -202,19 +184,8 @@ impl Entry {
 
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            id,
-            tenant_id,
-            place,
-            content,
-        } = self;
-        Wire {
-            id: *id,
-            tenant_id: *tenant_id,
-            place: *place,
-            content,
-        }
-        .serialize(serializer)
+        let Self { id, tenant_id, place, content } = self;
+        Wire { id: *id, tenant_id: *tenant_id, place: *place, content }.serialize(serializer)
     }
 }
 
@@ -228,12 +199,7 @@ struct Wire<'a> {
 
 impl Serialize for Wire<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            id,
-            tenant_id,
-            place: Place { recorded_at, seq },
-            content,
-        } = self;
+        let Self { id, tenant_id, place: Place { recorded_at, seq }, content } = self;
         let mut fields = serializer.serialize_struct("Entry", 20)?;
         fields.serialize_field("id", id)?;
         fields.serialize_field("seq", seq)?;

@@ -85,13 +85,7 @@ impl EntryId {
     ///
     /// A time before 1970 is taken as 1970: a UUID cannot say more, and no log was there.
     pub fn with_tag(place: Place, tag: TenantTag) -> Self {
-        let ms = u128::from(
-            place
-                .recorded_at
-                .max(Timestamp::EPOCH)
-                .as_millis()
-                .unsigned_abs(),
-        );
+        let ms = u128::from(place.recorded_at.max(Timestamp::EPOCH).as_millis().unsigned_abs());
         let seq = u128::from(place.seq.get().unsigned_abs());
         Self(Uuid::from_u128(
             ms << Self::TIME_SHIFT
@@ -157,23 +151,14 @@ mod tests {
     }
 
     fn place(ms: i64, seq: i64) -> Place {
-        Place {
-            recorded_at: Timestamp::from_millis(ms),
-            seq: Seq::new(seq).unwrap(),
-        }
+        Place { recorded_at: Timestamp::from_millis(ms), seq: Seq::new(seq).unwrap() }
     }
 
     #[test]
     fn only_the_hyphenated_form_is_an_id() {
         let text = "0193A5F2-7b1c-7000-8000-000000000001";
-        assert_eq!(
-            TenantId::parse(text).unwrap().to_string(),
-            text.to_lowercase()
-        );
-        assert_eq!(
-            EntryId::parse(text).unwrap().to_string(),
-            text.to_lowercase()
-        );
+        assert_eq!(TenantId::parse(text).unwrap().to_string(), text.to_lowercase());
+        assert_eq!(EntryId::parse(text).unwrap().to_string(), text.to_lowercase());
         for other in [
             "",
             "0193a5f27b1c70008000000000000001",
@@ -195,10 +180,7 @@ mod tests {
         let digest = Sha256::digest(1_u128.to_be_bytes());
         let tag = u128::from_be_bytes(digest[..16].try_into().unwrap()) >> (128 - 34);
         let low = 0x2_u128 << 62 | 0xdef_0123 << 34 | tag;
-        assert_eq!(
-            id.as_uuid().as_u128(),
-            0x0123_4567_89ab_7abc_u128 << 64 | low
-        );
+        assert_eq!(id.as_uuid().as_u128(), 0x0123_4567_89ab_7abc_u128 << 64 | low);
         assert_eq!(id.as_uuid().get_version_num(), 7);
         assert_eq!(id.as_uuid().get_variant(), uuid::Variant::RFC4122);
     }
@@ -212,9 +194,7 @@ mod tests {
 
     #[test]
     fn what_no_entry_can_have_is_no_place() {
-        let id = EntryId::of(place(1_795_265_411_123, 42), tenant(1))
-            .as_uuid()
-            .as_u128();
+        let id = EntryId::of(place(1_795_265_411_123, 42), tenant(1)).as_uuid().as_u128();
         let place_of = |bits| EntryId(Uuid::from_u128(bits)).place_in(tenant(1));
         assert_eq!(place_of(id), Some(place(1_795_265_411_123, 42)));
         assert_eq!(place_of(id ^ (42 << 34)), None, "seq 0");
@@ -226,10 +206,7 @@ mod tests {
 
     #[test]
     fn a_place_before_1970_has_the_id_of_1970() {
-        assert_eq!(
-            EntryId::of(place(-1, 1), tenant(1)),
-            EntryId::of(place(0, 1), tenant(1))
-        );
+        assert_eq!(EntryId::of(place(-1, 1), tenant(1)), EntryId::of(place(0, 1), tenant(1)));
     }
 
     proptest! {

@@ -22,11 +22,9 @@ impl<'a> Json<'a> {
             serde_json::from_str(text).map_err(|error| Unreadable::from_json(&error))?;
         match lone_surrogate(text) {
             None => Ok(Self(raw.get())),
-            Some(at) => Err(Unreadable::at_byte(
-                text.as_bytes(),
-                at,
-                UnreadableKind::LoneSurrogate,
-            )),
+            Some(at) => {
+                Err(Unreadable::at_byte(text.as_bytes(), at, UnreadableKind::LoneSurrogate))
+            }
         }
     }
 
@@ -179,12 +177,7 @@ mod tests {
             ("[1,\n  secret]", 2, 3, "expected value"),
             ("{\"é\":nul}", 1, 10, "expected ident"),
             ("[1] 2", 1, 5, "trailing characters"),
-            (
-                "[\"\n\"]",
-                1,
-                2,
-                "control character (\\u0000-\\u001F) found while parsing a string",
-            ),
+            ("[\"\n\"]", 1, 2, "control character (\\u0000-\\u001F) found while parsing a string"),
         ] {
             let broken = Json::read(text).unwrap_err();
             assert_eq!((broken.line, broken.column), (line, column), "{text}");
@@ -196,20 +189,10 @@ mod tests {
     #[test]
     fn parts_are_found_as_they_were_written() {
         let json = Json::read(r#" { "a\"}" : [ 1 , "]" ] , "" : { } , "b":-1e5 } "#).unwrap();
-        let members: Vec<_> = json
-            .members()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
-        let expected = [
-            (r#""a\"}""#, r#"[ 1 , "]" ]"#),
-            (r#""""#, "{ }"),
-            (r#""b""#, "-1e5"),
-        ];
+        let members: Vec<_> = json.members().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let expected = [(r#""a\"}""#, r#"[ 1 , "]" ]"#), (r#""""#, "{ }"), (r#""b""#, "-1e5")];
         assert_eq!(members, expected);
-        let elements: Vec<_> = Json::part(members[0].1)
-            .elements()
-            .map(Json::as_str)
-            .collect();
+        let elements: Vec<_> = Json::part(members[0].1).elements().map(Json::as_str).collect();
         assert_eq!(elements, ["1", r#""]""#]);
     }
 

@@ -38,9 +38,7 @@ impl JsonText {
 
     /// Takes back what the log holds, where it was put only after it was checked.
     pub fn from_stored(text: String) -> Result<Self, InvalidJsonText> {
-        RawValue::from_string(text)
-            .map(Self)
-            .map_err(|_| InvalidJsonText)
+        RawValue::from_string(text).map(Self).map_err(|_| InvalidJsonText)
     }
 
     /// Makes what is stored of `json`, the value of `field`, or notes what is wrong with it.
@@ -56,9 +54,7 @@ impl JsonText {
         if problems.len() > before || problems.is_full() {
             return None;
         }
-        Some(Self(
-            RawValue::from_string(text).expect("a part of readable JSON is readable"),
-        ))
+        Some(Self(RawValue::from_string(text).expect("a part of readable JSON is readable")))
     }
 
     /// The text.
@@ -88,17 +84,11 @@ mod tests {
     use crate::FieldCode;
 
     fn compact(text: &str) -> String {
-        JsonText::parse(text, &Masking::off())
-            .unwrap()
-            .as_str()
-            .to_owned()
+        JsonText::parse(text, &Masking::off()).unwrap().as_str().to_owned()
     }
 
     fn masked(text: &str) -> String {
-        JsonText::parse(text, &Masking::default())
-            .unwrap()
-            .as_str()
-            .to_owned()
+        JsonText::parse(text, &Masking::default()).unwrap().as_str().to_owned()
     }
 
     fn problems(text: &str) -> Vec<(String, FieldCode)> {
@@ -106,11 +96,7 @@ mod tests {
         let json = Json::read(text).unwrap();
         let scanned = JsonText::scan(json, "metadata", &Masking::default(), &mut problems);
         assert_eq!(scanned.is_some(), problems.is_empty());
-        problems
-            .into_vec()
-            .into_iter()
-            .map(|problem| (problem.field, problem.code))
-            .collect()
+        problems.into_vec().into_iter().map(|problem| (problem.field, problem.code)).collect()
     }
 
     fn problem(field: &str, code: FieldCode) -> Vec<(String, FieldCode)> {
@@ -125,14 +111,8 @@ mod tests {
             ("{\n}", "{}"),
             ("\t[ 1 ,\r\n 2.50E+1 , -0 ]", "[1,2.50E+1,-0]"),
             (r#"{ "b" : 1 , "a" : " x  y " }"#, r#"{"b":1,"a":" x  y "}"#),
-            (
-                r#"["\u0041\/\n\ud83d\ude00é"]"#,
-                r#"["\u0041\/\n\ud83d\ude00é"]"#,
-            ),
-            (
-                "123456789012345678901234567890.10",
-                "123456789012345678901234567890.10",
-            ),
+            (r#"["\u0041\/\n\ud83d\ude00é"]"#, r#"["\u0041\/\n\ud83d\ude00é"]"#),
+            ("123456789012345678901234567890.10", "123456789012345678901234567890.10"),
             (r#"{"":{"":[[],{}]}}"#, r#"{"":{"":[[],{}]}}"#),
         ] {
             assert_eq!(compact(text), expected);
@@ -142,28 +122,13 @@ mod tests {
     #[test]
     fn secrets_are_masked_at_any_depth_and_of_any_type() {
         for (text, expected) in [
-            (
-                r#"{ "password" : "x" , "n" : 1.0 }"#,
-                r#"{"password":"[masked]","n":1.0}"#,
-            ),
+            (r#"{ "password" : "x" , "n" : 1.0 }"#, r#"{"password":"[masked]","n":1.0}"#),
             (r#"{"token":{"a":[1,{"b":2}]}}"#, r#"{"token":"[masked]"}"#),
             (r#"{"token": null}"#, r#"{"token":"[masked]"}"#),
-            (
-                r#"{"token":[ 1 , 2 ],"a" : 1}"#,
-                r#"{"token":"[masked]","a":1}"#,
-            ),
-            (
-                r#"{"secret":{"token" : [ 1 ]} , "a":2}"#,
-                r#"{"secret":"[masked]","a":2}"#,
-            ),
-            (
-                r#"[[{"a":[{"x-api-key":true}]}]]"#,
-                r#"[[{"a":[{"x-api-key":"[masked]"}]}]]"#,
-            ),
-            (
-                r#"{"p\u0061ssword":"x"}"#,
-                r#"{"p\u0061ssword":"[masked]"}"#,
-            ),
+            (r#"{"token":[ 1 , 2 ],"a" : 1}"#, r#"{"token":"[masked]","a":1}"#),
+            (r#"{"secret":{"token" : [ 1 ]} , "a":2}"#, r#"{"secret":"[masked]","a":2}"#),
+            (r#"[[{"a":[{"x-api-key":true}]}]]"#, r#"[[{"a":[{"x-api-key":"[masked]"}]}]]"#),
+            (r#"{"p\u0061ssword":"x"}"#, r#"{"p\u0061ssword":"[masked]"}"#),
         ] {
             assert_eq!(masked(text), expected);
         }
@@ -177,27 +142,17 @@ mod tests {
             (r#"["a 4111111111111111\n"]"#, r#"["a [masked]\n"]"#),
             (r#"["\u003411111111111111\u0031"]"#, r#"["[masked]"]"#),
             (r#"["\u00e9 \"4111111111111111"]"#, r#"["é \"[masked]"]"#),
-            (
-                r#"["\u00e9 4111111111111112"]"#,
-                r#"["\u00e9 4111111111111112"]"#,
-            ),
+            (r#"["\u00e9 4111111111111112"]"#, r#"["\u00e9 4111111111111112"]"#),
             ("[4111111111111111]", "[4111111111111111]"),
             (r#"{"4111111111111111":1}"#, r#"{"4111111111111111":1}"#),
         ] {
             assert_eq!(masked(text), expected);
         }
-        assert_eq!(
-            compact(r#"["4111111111111111"]"#),
-            r#"["4111111111111111"]"#
-        );
+        assert_eq!(compact(r#"["4111111111111111"]"#), r#"["4111111111111111"]"#);
     }
 
     fn nested(depth: usize, innermost: &str) -> String {
-        format!(
-            "{}{innermost}{}",
-            "[".repeat(depth - 1),
-            "]".repeat(depth - 1)
-        )
+        format!("{}{innermost}{}", "[".repeat(depth - 1), "]".repeat(depth - 1))
     }
 
     #[test]
@@ -205,14 +160,8 @@ mod tests {
         assert_eq!(compact(&nested(16, "1")), nested(16, "1"));
         assert_eq!(compact(&nested(16, "{}")), nested(16, "{}"));
         let deep = format!("metadata{}", ".0".repeat(16));
-        assert_eq!(
-            problems(&nested(17, "1")),
-            problem(&deep, FieldCode::TooDeep)
-        );
-        assert_eq!(
-            problems(&nested(17, "[]")),
-            problem(&deep, FieldCode::TooDeep)
-        );
+        assert_eq!(problems(&nested(17, "1")), problem(&deep, FieldCode::TooDeep));
+        assert_eq!(problems(&nested(17, "[]")), problem(&deep, FieldCode::TooDeep));
         let members = r#"{"a":"#.repeat(16) + "1" + &"}".repeat(16);
         let deep = format!("metadata{}", ".a".repeat(16));
         assert_eq!(problems(&members), problem(&deep, FieldCode::TooDeep));
@@ -233,15 +182,9 @@ mod tests {
     fn numbers_have_at_most_128_characters() {
         let digits = |n: usize| format!("-{}", "1".repeat(n - 1));
         assert!(problems(&digits(128)).is_empty());
-        assert_eq!(
-            problems(&digits(129)),
-            problem("metadata", FieldCode::NumberTooLong)
-        );
+        assert_eq!(problems(&digits(129)), problem("metadata", FieldCode::NumberTooLong));
         let inside = format!(r#"{{"a":[1, {} ]}}"#, digits(129));
-        assert_eq!(
-            problems(&inside),
-            problem("metadata.a.1", FieldCode::NumberTooLong)
-        );
+        assert_eq!(problems(&inside), problem("metadata.a.1", FieldCode::NumberTooLong));
     }
 
     #[test]
@@ -263,14 +206,8 @@ mod tests {
 
     #[test]
     fn nul_is_refused_everywhere_and_other_control_characters_are_kept() {
-        assert_eq!(
-            problems(r#""\u0000""#),
-            problem("metadata", FieldCode::NulCharacter)
-        );
-        assert_eq!(
-            problems(r#"["\\\u0000"]"#),
-            problem("metadata.0", FieldCode::NulCharacter)
-        );
+        assert_eq!(problems(r#""\u0000""#), problem("metadata", FieldCode::NulCharacter));
+        assert_eq!(problems(r#"["\\\u0000"]"#), problem("metadata.0", FieldCode::NulCharacter));
         let key = problem("metadata.a\u{fffd}", FieldCode::NulCharacter);
         assert_eq!(problems(r#"{"a\u0000":1}"#), key);
         assert!(problems(r#"["\\u0000","\u0001\n\t\u001f"]"#).is_empty());
@@ -297,11 +234,7 @@ mod tests {
             rows: u64,
             first_seq: i64,
         }
-        let text = JsonText::of(&Rows {
-            rows: 2,
-            first_seq: 1,
-        })
-        .unwrap();
+        let text = JsonText::of(&Rows { rows: 2, first_seq: 1 }).unwrap();
         assert_eq!(text.as_str(), r#"{"rows":2,"first_seq":1}"#);
         assert_eq!(JsonText::of(&"\0"), Err(InvalidJsonText));
     }
@@ -328,22 +261,17 @@ mod tests {
     fn values() -> impl Strategy<Value = Tokens> {
         let number = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?";
         let scalar = prop_oneof![number, "null|true|false", strings()];
-        scalar
-            .prop_map(|token| vec![token])
-            .prop_recursive(5, 40, 6, |inner| {
-                let array = proptest::collection::vec(inner.clone(), 0..5)
-                    .prop_map(|items| wrapped("[", items.join(&",".to_owned()), "]"));
-                let object = proptest::collection::vec((keys(), inner), 0..5).prop_map(|members| {
-                    let members = members
-                        .into_iter()
-                        .enumerate()
-                        .map(|(index, (key, value))| {
-                            [vec![format!("\"{index}{key}\""), ":".to_owned()], value].concat()
-                        });
-                    wrapped("{", members.collect::<Vec<_>>().join(&",".to_owned()), "}")
+        scalar.prop_map(|token| vec![token]).prop_recursive(5, 40, 6, |inner| {
+            let array = proptest::collection::vec(inner.clone(), 0..5)
+                .prop_map(|items| wrapped("[", items.join(&",".to_owned()), "]"));
+            let object = proptest::collection::vec((keys(), inner), 0..5).prop_map(|members| {
+                let members = members.into_iter().enumerate().map(|(index, (key, value))| {
+                    [vec![format!("\"{index}{key}\""), ":".to_owned()], value].concat()
                 });
-                prop_oneof![array, object]
-            })
+                wrapped("{", members.collect::<Vec<_>>().join(&",".to_owned()), "}")
+            });
+            prop_oneof![array, object]
+        })
     }
 
     fn wrapped(open: &str, tokens: Tokens, close: &str) -> Tokens {
@@ -352,11 +280,7 @@ mod tests {
 
     fn spaced(tokens: &Tokens, spaces: &[String]) -> String {
         let spaces = spaces.iter().cycle();
-        tokens
-            .iter()
-            .zip(spaces)
-            .flat_map(|(token, space)| [space.as_str(), token])
-            .collect()
+        tokens.iter().zip(spaces).flat_map(|(token, space)| [space.as_str(), token]).collect()
     }
 
     fn spaces() -> impl Strategy<Value = Vec<String>> {

@@ -8,13 +8,24 @@
 //! The way of an entry through the crate: bytes become text ([`utf8`]), text
 //! becomes an [`EntryDraft`], the draft is checked into a [`NewEntry`], and the
 //! log gives that a [`Place`], which makes it an [`Entry`].
+//!
+//! ```
+//! use domain::{CallerDefaults, CheckContext, EntryDraft, Masking, Timestamp, utf8};
+//!
+//! let body = br#"{"action": "UPDATE", "resource_type": "user", "after": {"password": "x"}}"#;
+//! let context = CheckContext {
+//!     now: Timestamp::now(),
+//!     caller: &CallerDefaults::service(),
+//!     masking: &Masking::default(),
+//! };
+//! let entry = EntryDraft::read(utf8(body)?)?.check(&context).expect("nothing is wrong with it");
+//! assert_eq!(entry.after.unwrap().as_str(), r#"{"password":"[masked]"}"#);
+//! # Ok::<(), domain::Unreadable>(())
+//! ```
 
 #![cfg_attr(
     test,
-    expect(
-        clippy::unwrap_used,
-        reason = "a test that unwraps fails loudly, as it should"
-    )
+    expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")
 )]
 
 mod action;

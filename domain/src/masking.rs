@@ -44,22 +44,14 @@ impl Masking {
         if extra_keys.len() > Self::EXTRA_KEYS_MAX {
             return Err(InvalidMaskedKey::TooMany);
         }
-        let extra_keys: Result<_, _> = extra_keys
-            .iter()
-            .map(|key| extra_key(key.as_ref()))
-            .collect();
-        Ok(Self {
-            enabled,
-            extra_keys: extra_keys?,
-        })
+        let extra_keys: Result<_, _> =
+            extra_keys.iter().map(|key| extra_key(key.as_ref())).collect();
+        Ok(Self { enabled, extra_keys: extra_keys? })
     }
 
     /// No masking at all.
     pub const fn off() -> Self {
-        Self {
-            enabled: false,
-            extra_keys: Vec::new(),
-        }
+        Self { enabled: false, extra_keys: Vec::new() }
     }
 
     /// Whether anything is masked.
@@ -95,10 +87,7 @@ impl Masking {
 
 impl Default for Masking {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            extra_keys: Vec::new(),
-        }
+        Self { enabled: true, extra_keys: Vec::new() }
     }
 }
 
@@ -108,26 +97,16 @@ fn extra_key(key: &str) -> Result<String, InvalidMaskedKey> {
     }
     let key = normalised(key);
     // The empty key would match every key there is.
-    if key.is_empty() {
-        Err(InvalidMaskedKey::Empty)
-    } else {
-        Ok(key)
-    }
+    if key.is_empty() { Err(InvalidMaskedKey::Empty) } else { Ok(key) }
 }
 
 fn normalised(key: &str) -> String {
-    key.chars()
-        .filter(|c| !matches!(c, '-' | '_'))
-        .flat_map(char::to_lowercase)
-        .collect()
+    key.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
 /// `normalised(key).ends_with(end)` for an ASCII key, without the copy.
 fn ascii_ends_with(key: &str, end: &str) -> bool {
-    let key = key
-        .bytes()
-        .rev()
-        .filter(|byte| !matches!(byte, b'-' | b'_'));
+    let key = key.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
     let mut key = key.map(|byte| byte.to_ascii_lowercase());
     end.bytes().rev().all(|byte| key.next() == Some(byte))
 }
@@ -139,10 +118,7 @@ pub enum InvalidMaskedKey {
     #[error("a masked key must have a character other than `-` and `_`")]
     Empty,
     /// Longer than [`Masking::EXTRA_KEY_CHARS_MAX`].
-    #[error(
-        "a masked key must have at most {} characters",
-        Masking::EXTRA_KEY_CHARS_MAX
-    )]
+    #[error("a masked key must have at most {} characters", Masking::EXTRA_KEY_CHARS_MAX)]
     TooLong,
     /// More than [`Masking::EXTRA_KEYS_MAX`].
     #[error("name at most {} masked keys", Masking::EXTRA_KEYS_MAX)]
@@ -174,16 +150,8 @@ mod tests {
         ] {
             assert!(masking.covers(key), "{key}");
         }
-        for key in [
-            "",
-            "-",
-            "passwords",
-            "token_type",
-            "secretary",
-            "user",
-            "passwort",
-            "größe",
-        ] {
+        for key in ["", "-", "passwords", "token_type", "secretary", "user", "passwort", "größe"]
+        {
             assert!(!masking.covers(key), "{key}");
         }
     }
@@ -213,15 +181,9 @@ mod tests {
         assert_eq!(Masking::new(true, &["-_"]), Err(InvalidMaskedKey::Empty));
         assert_eq!(Masking::new(true, &[""]), Err(InvalidMaskedKey::Empty));
         assert!(Masking::new(true, &["é".repeat(64)]).is_ok());
-        assert_eq!(
-            Masking::new(true, &["é".repeat(65)]),
-            Err(InvalidMaskedKey::TooLong)
-        );
+        assert_eq!(Masking::new(true, &["é".repeat(65)]), Err(InvalidMaskedKey::TooLong));
         assert!(Masking::new(true, &keys(100)).is_ok());
-        assert_eq!(
-            Masking::new(true, &keys(101)),
-            Err(InvalidMaskedKey::TooMany)
-        );
+        assert_eq!(Masking::new(true, &keys(101)), Err(InvalidMaskedKey::TooMany));
     }
 
     #[test]

@@ -16,11 +16,7 @@ impl Seq {
 
     /// The number, if an entry can have it.
     pub const fn new(number: i64) -> Option<Self> {
-        if number >= Self::FIRST.0 && number <= Self::MAX.0 {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number >= Self::FIRST.0 && number <= Self::MAX.0 { Some(Self(number)) } else { None }
     }
 
     /// The number itself.

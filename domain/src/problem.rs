@@ -192,12 +192,7 @@ impl FieldProblem {
     /// A problem of an entry that stands alone.
     pub fn new(field: impl Display, code: FieldCode, detail: impl Display) -> Self {
         let field = Echo::path(&field.to_string()).to_string();
-        Self {
-            index: None,
-            field,
-            code,
-            detail: detail.to_string(),
-        }
+        Self { index: None, field, code, detail: detail.to_string() }
     }
 
     /// The same, as the problem of entry `index` of a batch.
@@ -251,18 +246,12 @@ impl<'a> Echo<'a> {
 
     /// One name.
     pub(crate) fn name(text: &'a str) -> Self {
-        Self {
-            text,
-            chars_max: Self::NAME_CHARS_MAX,
-        }
+        Self { text, chars_max: Self::NAME_CHARS_MAX }
     }
 
     /// The names that lead to a field.
     fn path(text: &'a str) -> Self {
-        Self {
-            text,
-            chars_max: FieldProblem::FIELD_CHARS_MAX,
-        }
+        Self { text, chars_max: FieldProblem::FIELD_CHARS_MAX }
     }
 }
 
@@ -270,17 +259,9 @@ impl Display for Echo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.text.chars();
         for char in chars.by_ref().take(self.chars_max) {
-            f.write_char(if char.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                char
-            })?;
+            f.write_char(if char.is_control() { char::REPLACEMENT_CHARACTER } else { char })?;
         }
-        if chars.as_str().is_empty() {
-            Ok(())
-        } else {
-            f.write_char('…')
-        }
+        if chars.as_str().is_empty() { Ok(()) } else { f.write_char('…') }
     }
 }
 
@@ -293,10 +274,7 @@ mod tests {
         assert_eq!(Echo::name("user_id").to_string(), "user_id");
         assert_eq!(Echo::name("a\0b\n").to_string(), "a\u{fffd}b\u{fffd}");
         assert_eq!(Echo::name(&"é".repeat(64)).to_string(), "é".repeat(64));
-        assert_eq!(
-            Echo::name(&"é".repeat(65)).to_string(),
-            format!("{}…", "é".repeat(64))
-        );
+        assert_eq!(Echo::name(&"é".repeat(65)).to_string(), format!("{}…", "é".repeat(64)));
     }
 
     #[test]
@@ -320,9 +298,6 @@ mod tests {
         }
         let problems = problems.into_vec();
         assert_eq!(problems.len(), PROBLEMS_MAX);
-        assert_eq!(
-            problems[0].field.chars().count(),
-            FieldProblem::FIELD_CHARS_MAX + 1
-        );
+        assert_eq!(problems[0].field.chars().count(), FieldProblem::FIELD_CHARS_MAX + 1);
     }
 }

@@ -81,8 +81,7 @@ impl<'a, 'c> Scanner<'a, 'c> {
                 self.value(&path, depth + 1);
             }
             if !keys.insert(&mut self.keys, key.clone()) {
-                self.problems
-                    .note(path, FieldCode::DuplicateKey, "give each key once");
+                self.problems.note(path, FieldCode::DuplicateKey, "give each key once");
             }
             self.separator(b',');
         }
@@ -105,8 +104,7 @@ impl<'a, 'c> Scanner<'a, 'c> {
             self.problems.note(path, FieldCode::KeyTooLong, detail);
         }
         if memchr::memchr(0, key.as_bytes()).is_some() {
-            self.problems
-                .note(path, FieldCode::NulCharacter, "remove the NUL character");
+            self.problems.note(path, FieldCode::NulCharacter, "remove the NUL character");
         }
     }
 
@@ -114,8 +112,7 @@ impl<'a, 'c> Scanner<'a, 'c> {
         let start = self.walk.at();
         let token = self.walk.string();
         if holds_nul(token) {
-            self.problems
-                .note(path, FieldCode::NulCharacter, "remove the NUL character");
+            self.problems.note(path, FieldCode::NulCharacter, "remove the NUL character");
         }
         if !card::may_hold_one(token.as_str()) {
             return;
@@ -200,10 +197,7 @@ impl<'a> KeySet<'a> {
     const FEW: usize = 16;
 
     fn after(start: usize) -> Self {
-        Self {
-            start,
-            rest: HashSet::new(),
-        }
+        Self { start, rest: HashSet::new() }
     }
 
     /// Whether the key is new.
@@ -233,24 +227,15 @@ enum Step<'p> {
 
 impl<'p> Path<'p> {
     fn root(field: &'p str) -> Self {
-        Self {
-            parent: None,
-            step: Step::Name(field),
-        }
+        Self { parent: None, step: Step::Name(field) }
     }
 
     fn member(&'p self, key: &'p str) -> Self {
-        Self {
-            parent: Some(self),
-            step: Step::Name(key),
-        }
+        Self { parent: Some(self), step: Step::Name(key) }
     }
 
     fn item(&'p self, index: usize) -> Self {
-        Self {
-            parent: Some(self),
-            step: Step::Index(index),
-        }
+        Self { parent: Some(self), step: Step::Index(index) }
     }
 }
 

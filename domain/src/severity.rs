@@ -32,10 +32,7 @@ impl Severity {
 
     /// Reads the word, in upper case only.
     pub fn parse(text: &str) -> Result<Self, InvalidSeverity> {
-        Self::ALL
-            .into_iter()
-            .find(|severity| severity.as_str() == text)
-            .ok_or(InvalidSeverity)
+        Self::ALL.into_iter().find(|severity| severity.as_str() == text).ok_or(InvalidSeverity)
     }
 
     /// The number the table holds: 0 for INFO up to 3 for CRITICAL.
@@ -45,9 +42,7 @@ impl Severity {
 
     /// The severity with this rank.
     pub fn from_rank(rank: i16) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|severity| severity.rank() == rank)
+        Self::ALL.into_iter().find(|severity| severity.rank() == rank)
     }
 }
 

@@ -16,10 +16,7 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// At the first byte of a value.
     pub(crate) fn over(json: Json<'a>) -> Self {
-        Self {
-            text: json.as_str(),
-            at: 0,
-        }
+        Self { text: json.as_str(), at: 0 }
     }
 
     /// How many bytes are behind.
@@ -48,10 +45,7 @@ impl<'a> Walk<'a> {
 
     /// Steps over white space, and the comma or colon in it.
     pub(crate) fn skip_separator(&mut self) {
-        while matches!(
-            self.peek(),
-            Some(b',' | b':' | b' ' | b'\n' | b'\r' | b'\t')
-        ) {
+        while matches!(self.peek(), Some(b',' | b':' | b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
     }

@@ -10,7 +10,8 @@ use crate::store::{connect_options, migrations};
 
 /// Runs the command.
 pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
-    let url = args.database.url()?.context("set AUDIT_DATABASE_URL to the owner's PostgreSQL URL")?;
+    let url =
+        args.database.url()?.context("set AUDIT_DATABASE_URL to the owner's PostgreSQL URL")?;
     let mut connection = PgConnection::connect_with(&connect_options(&url)?)
         .await
         .context("cannot reach PostgreSQL at AUDIT_DATABASE_URL")?;

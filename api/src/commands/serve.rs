@@ -28,7 +28,8 @@ use crate::worker::Upkeep;
 use crate::writer::LogWriter;
 
 /// The tenant of dev mode.
-pub const DEV_TENANT: TenantId = TenantId::new(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
+pub const DEV_TENANT: TenantId =
+    TenantId::new(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
 
 /// Runs the service until it is told to stop.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {

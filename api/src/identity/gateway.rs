@@ -30,11 +30,14 @@ impl GatewaySecrets {
     pub(super) fn prove(&self, headers: &HeaderMap) -> Result<Proof, Unproved> {
         let mut values = headers.get_all(SECRET).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Unproved("this service is reached through its API gateway, which must \
-                                 send X-Gateway-Secret, once"));
+            return Err(Unproved(
+                "this service is reached through its API gateway, which must \
+                                 send X-Gateway-Secret, once",
+            ));
         };
         let sent = digest(value.as_bytes());
-        let known = self.0.iter().fold(Choice::from(0), |known, secret| known | secret.ct_eq(&sent));
+        let known =
+            self.0.iter().fold(Choice::from(0), |known, secret| known | secret.ct_eq(&sent));
         if !bool::from(known) {
             return Err(Unproved("X-Gateway-Secret is not one of those configured here"));
         }
@@ -49,9 +52,8 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 /// Reads the identity headers; what they say is checked by the caller.
 pub(super) fn identity(headers: &HeaderMap) -> Result<Identity, InvalidIdentity> {
     let role = required(headers, &USER_ROLE)?;
-    let role = Role::parse(role).ok_or_else(|| {
-        InvalidIdentity(format!("{USER_ROLE} must be one of {}", role_names()))
-    })?;
+    let role = Role::parse(role)
+        .ok_or_else(|| InvalidIdentity(format!("{USER_ROLE} must be one of {}", role_names())))?;
     let tenant_id = match (optional(headers, &TENANT_ID)?, role) {
         (Some(text), _) => Some(
             TenantId::parse(text)

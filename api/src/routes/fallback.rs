@@ -18,7 +18,6 @@ pub(super) async fn method_not_allowed() -> ApiError {
 }
 
 /// The payload may hold anything, so it goes nowhere; the panic hook has logged the place.
-#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
 pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::internal("a handler panicked").into_response()
 }

@@ -99,9 +99,10 @@ pub fn router(app: App) -> Router {
 
 /// An answer with a strong `ETag` goes out as it is, or the tag would name two forms of it.
 fn compression() -> CompressionLayer<impl tower_http::compression::Predicate> {
-    let untagged = |_: axum::http::StatusCode,
-                    _: axum::http::Version,
-                    headers: &axum::http::HeaderMap,
-                    _: &axum::http::Extensions| !headers.contains_key(header::ETAG);
+    let untagged =
+        |_: axum::http::StatusCode,
+         _: axum::http::Version,
+         headers: &axum::http::HeaderMap,
+         _: &axum::http::Extensions| !headers.contains_key(header::ETAG);
     CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(untagged))
 }

@@ -8,9 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use domain::{
-    Action, CallerDefaults, JsonText, NewEntry, ProblemCode, TenantId, Timestamp,
-};
+use domain::{Action, CallerDefaults, JsonText, NewEntry, ProblemCode, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -56,9 +54,10 @@ pub async fn list(
     let mut data = tenants::read_after(&app.store.worker, after, i64::from(limit) + 1).await?;
     let more = data.len() > limit as usize;
     data.truncate(limit as usize);
-    let next_cursor = data.last().filter(|_| more).map(|last| {
-        BASE64_URL_SAFE_NO_PAD.encode(last.id.as_uuid().as_bytes())
-    });
+    let next_cursor = data
+        .last()
+        .filter(|_| more)
+        .map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.id.as_uuid().as_bytes()));
     Ok(Json(Page { data, next_cursor }))
 }
 

@@ -1,8 +1,8 @@
 //! Reading entries back, always through the reader's view.
 
 use domain::{
-    Action, Entry, Ident, JsonText, Message, NewEntry, Place, ResourceId, ResourceType, Seq, Severity,
-    TenantId, UserAgent,
+    Action, Entry, Ident, JsonText, Message, NewEntry, Place, ResourceId, ResourceType, Seq,
+    Severity, TenantId, UserAgent,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, PgExecutor, Postgres, Row as _, Type};
@@ -38,7 +38,8 @@ pub async fn find(
 /// Builds an entry from its columns; what the table holds has been checked on its way in.
 fn read(tenant_id: TenantId, row: &PgRow) -> sqlx::Result<Entry> {
     let recorded_at = from_sql(row.try_get::<OffsetDateTime, _>("recorded_at")?);
-    let place = Place { recorded_at, seq: parsed(row, "seq", |seq| Seq::new(seq).ok_or("no seq"))? };
+    let place =
+        Place { recorded_at, seq: parsed(row, "seq", |seq| Seq::new(seq).ok_or("no seq"))? };
     let new = NewEntry {
         recorded_by: parsed(row, "recorded_by", |text: &str| Ident::parse(text))?,
         occurred_at: Some(from_sql(row.try_get("occurred_at")?)),

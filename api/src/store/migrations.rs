@@ -141,10 +141,12 @@ async fn choose(connection: &mut PgConnection, choice: ProfileChoice) -> anyhow:
     }
     anyhow::ensure!(offered, "this PostgreSQL does not offer TimescaleDB: use --profile native");
     sqlx::query("create extension if not exists timescaledb").execute(connection).await.map_err(
-        |error| anyhow::anyhow!(
-            "cannot create the extension timescaledb ({error}): let a superuser do it, \
+        |error| {
+            anyhow::anyhow!(
+                "cannot create the extension timescaledb ({error}): let a superuser do it, \
              or use --profile native"
-        ),
+            )
+        },
     )?;
     Ok(Profile::Timescale)
 }

@@ -99,8 +99,8 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(Duration::from_secs(300))
-        .max_lifetime(Duration::from_secs(1800))
+        .idle_timeout(Duration::from_mins(5))
+        .max_lifetime(Duration::from_mins(30))
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 connection.execute(AssertSqlSafe(role.session())).await?;
@@ -123,7 +123,10 @@ pub struct Store {
 
 impl Store {
     /// Reads the URLs and makes the pools, without connecting yet.
-    pub fn new(urls: &crate::config::DatabaseUrls, reader_connections: u32) -> anyhow::Result<Self> {
+    pub fn new(
+        urls: &crate::config::DatabaseUrls,
+        reader_connections: u32,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             reader: pool(connect_options(&urls.reader)?, DbRole::Reader, reader_connections),
             worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),

@@ -116,10 +116,7 @@ fn partition_name(table: &str, from: OffsetDateTime) -> String {
 }
 
 /// Where the last attached partition ends.
-async fn last_end(
-    db: impl PgExecutor<'_>,
-    table: &str,
-) -> sqlx::Result<Option<OffsetDateTime>> {
+async fn last_end(db: impl PgExecutor<'_>, table: &str) -> sqlx::Result<Option<OffsetDateTime>> {
     sqlx::query_scalar(
         "select max(
             substring(pg_get_expr(c.relpartbound, c.oid) from $$TO \\('([^']+)'\\)$$)::timestamptz
@@ -256,11 +253,8 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
 mod tests {
     use super::*;
 
-    const WEEKS: Table = Table {
-        name: "audit_log",
-        width: Duration::days(7),
-        ahead: Duration::days(14),
-    };
+    const WEEKS: Table =
+        Table { name: "audit_log", width: Duration::days(7), ahead: Duration::days(14) };
 
     #[test]
     fn first_partition_holds_now_and_begins_on_a_monday() {

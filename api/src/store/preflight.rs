@@ -20,9 +20,9 @@ pub struct Found {
 
 /// Looks at the server, the schema and the roles; an error says what to do.
 pub async fn inspect(urls: &DatabaseUrls, store: &Store) -> anyhow::Result<Found> {
-    let mut writer = PgConnection::connect_with(&store.writer_options).await.map_err(|error| {
-        anyhow::anyhow!("cannot reach PostgreSQL as the writer: {error}")
-    })?;
+    let mut writer = PgConnection::connect_with(&store.writer_options)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot reach PostgreSQL as the writer: {error}"))?;
     let unsafe_settings = unsafe_settings(&mut writer).await?;
     check_version(&mut writer).await?;
     for (role, url) in [
@@ -68,13 +68,12 @@ async fn check_version(writer: &mut PgConnection) -> anyhow::Result<()> {
 /// Steps down as every later session will, and makes sure that it is down.
 async fn check_role(connection: &mut PgConnection, role: DbRole) -> anyhow::Result<()> {
     let name = role.as_str();
-    connection
-        .execute(AssertSqlSafe(format!("set role {name}")))
-        .await
-        .map_err(|error| anyhow::anyhow!(
+    connection.execute(AssertSqlSafe(format!("set role {name}"))).await.map_err(|error| {
+        anyhow::anyhow!(
             "cannot take the role {name} ({error}): run `audit-log migrate` first, and make this \
              login a member of {name}"
-        ))?;
+        )
+    })?;
     let owner_too: bool = sqlx::query_scalar(
         "select rolsuper or ($1 <> 'audit_worker' and pg_has_role(current_user, 'audit_owner', 'member'))
          from pg_roles
@@ -93,9 +92,9 @@ async fn check_profile(store: &Store) -> anyhow::Result<Profile> {
         sqlx::query_scalar("select value from audit_meta where name = 'profile'")
             .fetch_optional(&store.worker)
             .await
-            .map_err(|error| anyhow::anyhow!(
-                "cannot read the schema ({error}): run `audit-log migrate` first"
-            ))?;
+            .map_err(|error| {
+                anyhow::anyhow!("cannot read the schema ({error}): run `audit-log migrate` first")
+            })?;
     let profile = profile.as_deref().and_then(Profile::parse);
     let profile = profile.ok_or_else(|| anyhow::anyhow!("the schema names no known profile"))?;
     let partitioned: bool = sqlx::query_scalar(

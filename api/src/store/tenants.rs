@@ -74,11 +74,8 @@ struct TenantRow {
 impl From<TenantRow> for Tenant {
     fn from(row: TenantRow) -> Self {
         let held = row.legal_hold_reason.zip(row.legal_hold_by).zip(row.legal_hold_at);
-        let legal_hold = held.map(|((reason, by), at)| LegalHold {
-            reason,
-            by,
-            at: from_sql(at).to_string(),
-        });
+        let legal_hold =
+            held.map(|((reason, by), at)| LegalHold { reason, by, at: from_sql(at).to_string() });
         let settings = Settings {
             name: row.name,
             suspended: row.suspended,

@@ -1,5 +1,6 @@
 //! What a failed call of `append` means for the requests in it.
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tracing::{error, warn};
 
@@ -63,9 +64,11 @@ impl Fault {
     /// Whether the connection can be used again.
     pub(super) fn leaves_session_whole(self) -> bool {
         match self {
-            Self::Refused | Self::HeadHeld | Self::ClocksApart | Self::NoPartition | Self::Failed => {
-                true
-            },
+            Self::Refused
+            | Self::HeadHeld
+            | Self::ClocksApart
+            | Self::NoPartition
+            | Self::Failed => true,
             Self::Unreachable | Self::Lost => false,
         }
     }
@@ -85,17 +88,13 @@ impl Fault {
     /// only its code and the names in it are logged.
     pub(super) fn log(self, error: &sqlx::Error) {
         let answer = error.as_database_error();
-        let code = answer.and_then(|answer| answer.code()).unwrap_or_default();
+        let code = answer.and_then(DatabaseError::code).unwrap_or_default();
         let constraint = answer.and_then(|answer| answer.constraint()).unwrap_or_default();
         match self {
             Self::HeadHeld => warn!(db.code = %code, "a log's head is held by somebody else"),
             Self::ClocksApart => error!(db.code = %code, "the clocks are too far apart"),
             Self::Lost if answer.is_none() => warn!(error = %error, "a batch's answer was lost"),
-            Self::Refused
-            | Self::NoPartition
-            | Self::Failed
-            | Self::Unreachable
-            | Self::Lost => {
+            Self::Refused | Self::NoPartition | Self::Failed | Self::Unreachable | Self::Lost => {
                 error!(db.code = %code, db.constraint = constraint, fault = ?self, "a batch failed");
             }
         }

@@ -232,8 +232,7 @@ impl Writer {
         };
         self.call.batch += 1;
         let rows: Vec<RequestRow<'_>> = batch.requests.iter().map(Pending::row).collect();
-        let calling =
-            append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
+        let calling = append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
         match timeout(CALL_TIMEOUT, calling).await {
             Ok(Ok(outcomes)) => {
                 self.session = Some(session);
@@ -291,11 +290,11 @@ impl Writer {
                         Settled::NotCommitted
                     };
                 }
-                Ok(Ok(None)) => break,
                 Ok(Err(error)) if Instant::now() < deadline && fault::is_outage(&error) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Ok(Err(_)) | Err(_) => break,
+                // No mark, no answer in time, or an error that trying again does not mend.
+                Ok(Ok(None) | Err(_)) | Err(_) => break,
             }
         }
         error!(writer.replica = %replica, "a lost answer cannot be settled");

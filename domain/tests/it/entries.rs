@@ -12,10 +12,7 @@ const TENANT: &str = "0193a5f2-7b1c-7000-8000-000000000001";
 
 fn at_place(new: NewEntry, seq: i64) -> Entry {
     let recorded_at = Timestamp::parse(NOW).unwrap();
-    let place = Place {
-        recorded_at,
-        seq: Seq::new(seq).unwrap(),
-    };
+    let place = Place { recorded_at, seq: Seq::new(seq).unwrap() };
     Entry::new(TenantId::parse(TENANT).unwrap(), place, new)
 }
 
@@ -90,10 +87,7 @@ fn null_is_as_good_as_absent() {
         "metadata",
     ]
     .map(|field| format!(r#","{field}":null"#));
-    assert_eq!(
-        check(&entry_with(&all_null.concat())),
-        check(&entry_with(""))
-    );
+    assert_eq!(check(&entry_with(&all_null.concat())), check(&entry_with("")));
 }
 
 #[test]
@@ -113,10 +107,7 @@ fn the_callers_name_never_stands_beside_another_actor() {
     assert_eq!(actor(r#","user_id":null"#), ("anna".into(), "Anna".into()));
     assert_eq!(actor(r#","user_id":"bob""#), ("bob".into(), Value::Null));
     assert_eq!(actor(r#","user_name":"A.""#), ("anna".into(), "A.".into()));
-    assert_eq!(
-        actor(r#","user_id":"bob","user_name":"B.""#),
-        ("bob".into(), "B.".into())
-    );
+    assert_eq!(actor(r#","user_id":"bob","user_name":"B.""#), ("bob".into(), "B.".into()));
 }
 
 #[test]
@@ -135,12 +126,7 @@ fn the_service_writes_entries_of_its_own() {
 fn an_id_made_with_the_tag_is_the_same() {
     let entry = at_place(check(&entry_with("")).unwrap(), 7);
     let tag = TenantTag::of(entry.tenant_id());
-    let tagged = Entry::with_tag(
-        entry.tenant_id(),
-        tag,
-        entry.place(),
-        entry.content().clone(),
-    );
+    let tagged = Entry::with_tag(entry.tenant_id(), tag, entry.place(), entry.content().clone());
     assert_eq!(tagged, entry);
     assert_eq!(entry.id().place_in(entry.tenant_id()), Some(entry.place()));
 }
@@ -148,11 +134,8 @@ fn an_id_made_with_the_tag_is_the_same() {
 #[test]
 fn an_entry_has_64_kib_of_json_wherever_it_is_placed() {
     let sized = |n: usize| check(&entry_with(&format!(r#","before":"{}""#, "x".repeat(n))));
-    let length = |entry: NewEntry| {
-        serde_json::to_string(&at_place(entry, Seq::MAX.get()))
-            .unwrap()
-            .len()
-    };
+    let length =
+        |entry: NewEntry| serde_json::to_string(&at_place(entry, Seq::MAX.get())).unwrap().len();
     let rest = length(sized(0).unwrap());
     let largest = sized(ENTRY_BYTES_MAX - rest).unwrap();
     assert_eq!(length(largest), ENTRY_BYTES_MAX);
@@ -162,10 +145,6 @@ fn an_entry_has_64_kib_of_json_wherever_it_is_placed() {
 #[test]
 fn the_weight_of_an_entry_grows_with_its_texts() {
     let small = check(&entry_with("")).unwrap().weight();
-    let large = check(&entry_with(&format!(
-        r#","message":"{}""#,
-        "x".repeat(1_000)
-    )))
-    .unwrap();
+    let large = check(&entry_with(&format!(r#","message":"{}""#, "x".repeat(1_000)))).unwrap();
     assert_eq!(large.weight(), small + 1_000);
 }

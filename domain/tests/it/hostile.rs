@@ -24,9 +24,7 @@ fn codes(body: &str) -> Vec<FieldCode> {
 
 /// With little stack, as a runtime's worker may have.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new()
-        .stack_size(256 * 1024)
-        .spawn(work);
+    let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(work);
     thread.unwrap().join().unwrap();
 }
 
@@ -35,14 +33,8 @@ fn brackets_do_not_overflow_the_stack() {
     on_a_small_stack(|| {
         for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
             let bomb = format!("{}1{}", open.repeat(200_000), close.repeat(200_000));
-            assert_eq!(
-                codes(&entry_with(&format!(r#","before":{bomb}"#))),
-                [FieldCode::TooDeep]
-            );
-            assert_eq!(
-                codes(&entry_with(&format!(r#","x":{bomb}"#))),
-                [FieldCode::UnknownField]
-            );
+            assert_eq!(codes(&entry_with(&format!(r#","before":{bomb}"#))), [FieldCode::TooDeep]);
+            assert_eq!(codes(&entry_with(&format!(r#","x":{bomb}"#))), [FieldCode::UnknownField]);
             assert_eq!(
                 codes(&entry_with(&format!(r#","message":{bomb}"#))),
                 [FieldCode::WrongType]
@@ -86,10 +78,7 @@ fn very_long_strings_are_read_once() {
         entry_with(&format!(r#","before":"{}""#, r"\\".repeat(MEGABYTE / 2))),
         entry_with(&format!(r#","before":[{}]"#, "1".repeat(MEGABYTE))),
         entry_with(&format!(r#","before":[{}1]"#, "1,".repeat(MEGABYTE / 2))),
-        entry_with(&format!(
-            r#","before":[{}1]"#,
-            r#"{"token":[]},"#.repeat(MEGABYTE / 13)
-        )),
+        entry_with(&format!(r#","before":[{}1]"#, r#"{"token":[]},"#.repeat(MEGABYTE / 13))),
     ] {
         assert_eq!(codes(&body).len(), 1);
     }
@@ -110,10 +99,7 @@ fn an_answer_to_very_many_problems_stays_short() {
 
 /// Whatever was accepted can be stored and answered.
 fn assert_sound(entry: &NewEntry) {
-    let place = Place {
-        recorded_at: Timestamp::parse(NOW).unwrap(),
-        seq: Seq::MAX,
-    };
+    let place = Place { recorded_at: Timestamp::parse(NOW).unwrap(), seq: Seq::MAX };
     let tenant = TenantId::parse("0193a5f2-7b1c-7000-8000-000000000001").unwrap();
     let entry = domain::Entry::new(tenant, place, entry.clone());
     let text = serde_json::to_string(&entry).unwrap();
@@ -125,11 +111,7 @@ fn assert_sound(entry: &NewEntry) {
 
 fn try_everything(body: &str) {
     let now = Timestamp::parse(NOW).unwrap();
-    let context = CheckContext {
-        now,
-        caller: &caller(),
-        masking: &Masking::default(),
-    };
+    let context = CheckContext { now, caller: &caller(), masking: &Masking::default() };
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
     match EntryDraft::read(body) {
         Ok(draft) => {

@@ -1,9 +1,6 @@
 //! What the crate promises to the service, tried through its public interface.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that unwraps fails loudly, as it should"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")]
 
 mod batches;
 mod entries;
@@ -40,11 +37,7 @@ fn check(body: &str) -> Result<NewEntry, Vec<FieldProblem>> {
 
 fn check_with(body: &str, masking: &Masking) -> Result<NewEntry, Vec<FieldProblem>> {
     let now = Timestamp::parse(NOW).unwrap();
-    let context = CheckContext {
-        now,
-        caller: &caller(),
-        masking,
-    };
+    let context = CheckContext { now, caller: &caller(), masking };
     EntryDraft::read(body).unwrap().check(&context)
 }
 

@@ -26,10 +26,7 @@ fn message_and_json_are_masked() {
 #[test]
 fn a_tenant_can_switch_it_off() {
     let entry = check_with(&entry_with(SECRETIVE), &Masking::off()).unwrap();
-    assert_eq!(
-        entry.message.unwrap().as_str(),
-        "paid with 4111 1111 1111 1111"
-    );
+    assert_eq!(entry.message.unwrap().as_str(), "paid with 4111 1111 1111 1111");
     assert_eq!(entry.before.unwrap().as_str(), r#"{"password":"hunter2"}"#);
     assert_eq!(entry.after.unwrap().as_str(), r#""4111111111111111""#);
 }

@@ -67,7 +67,7 @@ impl Source {
         Ok(Self::Url(url, client.build().context("cannot make a client for AUDIT_JWT_JWKS")?))
     }
 
-    async fn load(&self, now: Instant) -> anyhow::Result<KeySet> {
+    pub(super) async fn load(&self, now: Instant) -> anyhow::Result<KeySet> {
         let (json, local) = match self {
             Self::File(path) => (tokio::fs::read(path).await.map_err(anyhow::Error::from), true),
             Self::Url(url, client) => (fetch(url, client).await, false),
@@ -151,7 +151,7 @@ impl Keyring {
         }
         match set.find(kid, algorithm) {
             Err(refusal) if refusal == UNKNOWN_KEY || refusal == KEYS_NOT_LOADED => {
-                { let h = self.refresh(now); struct G(tokio::task::AbortHandle); impl Drop for G { fn drop(&mut self) { self.0.abort(); } } let _g = G(h.abort_handle()); let _ = h.await; }
+                let _ = self.refresh(now).await;
                 self.current().find(kid, algorithm)
             }
             found => found,
@@ -162,6 +162,7 @@ impl Keyring {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Spares the requests a task each while an attempt is under way, or was just made.
     fn may_attempt(&self, now: Instant) -> bool {
         self.attempt
             .try_lock()
@@ -303,7 +304,7 @@ impl Key {
         }
         let algorithm = algorithm_of(algorithm, local)?;
         if common.key_algorithm.is_some_and(|named| named != algorithm.into()) {
-            return Err("its alg must be RS256, ES256, EdDSA or HS256, as its type is");
+            return Err("its alg is not the one for its type: RS256, ES256, EdDSA or HS256");
         }
         let verifying = DecodingKey::from_jwk(&jwk).map_err(|_| "it is not base64url")?;
         Ok(Self { kid: common.key_id.clone(), algorithm, verifying })

@@ -38,7 +38,7 @@ const TOO_LONG: Unproved = Unproved("the token is longer than 8 KiB");
 const MALFORMED: Unproved =
     Unproved("the token is malformed: send a JWT, signed with RS256, ES256 or EdDSA");
 const WRONG_ALGORITHM: Unproved = Unproved(
-    "the token's alg is not accepted: sign with RS256, ES256 or EdDSA, as its key's type is",
+    "the token's alg is not accepted: it must be RS256, ES256 or EdDSA, whichever fits its key",
 );
 const CRITICAL: Unproved = Unproved("the token has a crit header: send one without");
 const UNKNOWN_KEY: Unproved =

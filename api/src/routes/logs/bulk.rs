@@ -49,10 +49,12 @@ pub async fn record(
 ) -> Result<Response, ApiError> {
     parameters.allow(&["partial"])?;
     let partial = parameters.flag("partial")?;
-    let items = read(body.media, body.text()?)?;
-    let key = key.of(caller.defaults.recorded_by.as_str(), &body.bytes);
+    let (items, key) = body.work(|| {
+        let items = read(body.media, body.text()?)?;
+        Ok::<_, ApiError>((items, key.of(caller.defaults.recorded_by.as_str(), &body.bytes)))
+    })?;
     let appended = append(&app, &caller, &body.permit, key.as_ref(), |context| {
-        check(&items, context, partial)
+        body.work(|| check(&items, context, partial))
     })
     .await?;
     facts.set_entries(appended.count);

@@ -133,11 +133,8 @@ async fn append_once(
         let detail = "this tenant is suspended: it can be read, not written";
         return Err(ApiError::new(ProblemCode::TenantSuspended, detail));
     }
-    let context = CheckContext {
-        now: Timestamp::now(),
-        caller: &caller.defaults,
-        masking: &tenant.masking,
-    };
+    let context =
+        CheckContext { now: Timestamp::now(), caller: &caller.defaults, masking: &tenant.masking };
     let checked = check(&context)?;
     let refused = (!checked.refused.is_empty()).then(|| serde_json::to_string(&checked.refused));
     let request = Request {

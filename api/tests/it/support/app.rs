@@ -56,24 +56,14 @@ impl TestApp {
     }
 
     async fn until_ready(&self) {
-        super::eventually(
-            "the service is ready",
-            std::time::Duration::from_secs(20),
-            || async {
-                assert!(
-                    self.serving
-                        .as_ref()
-                        .is_none_or(|serving| !serving.is_finished()),
-                    "the service ended instead of starting"
-                );
-                let answer = self
-                    .client
-                    .get(format!("{}/readyz", self.base))
-                    .send()
-                    .await;
-                answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
-            },
-        )
+        super::eventually("the service is ready", std::time::Duration::from_secs(20), || async {
+            assert!(
+                self.serving.as_ref().is_none_or(|serving| !serving.is_finished()),
+                "the service ended instead of starting"
+            );
+            let answer = self.client.get(format!("{}/readyz", self.base)).send().await;
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        })
         .await;
     }
 
@@ -93,18 +83,12 @@ impl TestApp {
 
     /// A caller of this tenant.
     pub(crate) fn caller(&self, tenant_id: TenantId, role: &str) -> Caller<'_> {
-        Caller {
-            app: self,
-            headers: identity(Some(tenant_id), role),
-        }
+        Caller { app: self, headers: identity(Some(tenant_id), role) }
     }
 
     /// Somebody who runs the instance.
     pub(crate) fn operator(&self) -> Caller<'_> {
-        Caller {
-            app: self,
-            headers: identity(None, "operator"),
-        }
+        Caller { app: self, headers: identity(None, "operator") }
     }
 }
 
@@ -112,15 +96,9 @@ impl TestApp {
 pub(crate) fn serve_args(url: &str, flags: &[&str]) -> ServeArgs {
     let fixed = ["audit-log", "serve", "--database-url", url];
     let gateway = ["--auth", "gateway", "--gateway-secret", SECRET];
-    let mode: &[&str] = if flags.contains(&"--auth") {
-        &[]
-    } else {
-        &gateway
-    };
+    let mode: &[&str] = if flags.contains(&"--auth") { &[] } else { &gateway };
     let cli = Cli::try_parse_from(fixed.iter().chain(mode).chain(flags)).unwrap();
-    let Command::Serve(args) = cli.command else {
-        unreachable!("it says serve")
-    };
+    let Command::Serve(args) = cli.command else { unreachable!("it says serve") };
     *args
 }
 
@@ -170,10 +148,7 @@ impl Caller<'_> {
     /// A request below the base.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/api/v1{path}", self.app.base);
-        self.app
-            .client
-            .request(method, url)
-            .headers(self.headers.clone())
+        self.app.client.request(method, url).headers(self.headers.clone())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -195,12 +170,7 @@ impl Caller<'_> {
         media: &str,
         body: impl Into<reqwest::Body>,
     ) -> Answer {
-        send(
-            self.request(Method::POST, path)
-                .header("content-type", media)
-                .body(body),
-        )
-        .await
+        send(self.request(Method::POST, path).header("content-type", media).body(body)).await
     }
 
     /// Records an entry and gives its id.
@@ -218,10 +188,5 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let text = answer.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Answer {
-        status,
-        headers,
-        text,
-        body,
-    }
+    Answer { status, headers, text, body }
 }

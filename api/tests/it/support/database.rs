@@ -26,17 +26,9 @@ impl TestDb {
         let template = TEMPLATE.get_or_init(make_template).await;
         let name = fresh_name("test");
         let mut admin = connect_admin("postgres").await;
-        run(
-            &mut admin,
-            format!("create database {name} template {template}"),
-        )
-        .await;
+        run(&mut admin, format!("create database {name} template {template}")).await;
         // What a database allows is not cloned with it.
-        run(
-            &mut admin,
-            format!("revoke temporary, create on database {name} from public"),
-        )
-        .await;
+        run(&mut admin, format!("revoke temporary, create on database {name} from public")).await;
         Self { name }
     }
 
@@ -71,9 +63,7 @@ async fn make_template() -> String {
     let mut admin = connect_admin("postgres").await;
     run(&mut admin, format!("create database {name}")).await;
     let mut session = connect_admin(&name).await;
-    migrations::migrate(&mut session, ProfileChoice::Native, 7)
-        .await
-        .unwrap();
+    migrations::migrate(&mut session, ProfileChoice::Native, 7).await.unwrap();
     session.close().await.unwrap();
     name
 }
@@ -91,9 +81,7 @@ fn options(database: &str) -> PgConnectOptions {
 }
 
 async fn connect_admin(database: &str) -> PgConnection {
-    PgConnection::connect_with(&options(database))
-        .await
-        .unwrap()
+    PgConnection::connect_with(&options(database)).await.unwrap()
 }
 
 /// Runs statements that hold names made here.
