@@ -1,4 +1,6 @@
 -- Makes the log a hypertable. May run any number of times.
+set local role audit_owner;
+
 select create_hypertable(
     'audit_log',
     by_range('recorded_at', current_setting('audit.partition_days')::integer * interval '1 day'),
@@ -13,3 +15,5 @@ select set_chunk_time_interval(
     current_setting('audit.partition_days')::integer * interval '1 day',
     dimension_name => 'recorded_at'
 );
+
+reset role;

@@ -81,8 +81,8 @@ pub struct LoggingArgs {
     /// `json` for machines, `text` for people; `auto` is text on a terminal
     #[arg(long, env = "AUDIT_LOG_FORMAT", default_value = "auto", global = true)]
     pub log_format: LogFormat,
-    /// Which events to log, like `info` or `api=debug,sqlx=warn`
-    #[arg(long, env = "AUDIT_LOG_LEVEL", default_value = "info", global = true)]
+    /// Which events to log, like `warn` or `info,api=debug`
+    #[arg(long, env = "AUDIT_LOG_LEVEL", default_value = "info,sqlx=warn", global = true)]
     pub log_level: String,
 }
 

@@ -154,7 +154,6 @@ async fn choose(connection: &mut PgConnection, choice: ProfileChoice) -> anyhow:
 async fn make_hypertable(connection: &mut PgConnection) -> anyhow::Result<()> {
     for (name, script) in TIMESCALE {
         let mut transaction = connection.begin().await?;
-        transaction.execute("set local role audit_owner").await?;
         transaction
             .execute(AssertSqlSafe(script))
             .await
