@@ -76,9 +76,13 @@ pub fn listed() -> Vec<(Method, &'static str)> {
 
 /// The whole service.
 pub fn router(app: App) -> Router {
+    around(base().router, app)
+}
+
+/// What stands around the routes below the base, whichever they are: the benchmark has its own.
+pub fn around(base: Router<App>, app: App) -> Router {
     let proof = from_fn_with_state(app.clone(), require_proof);
-    let base = base()
-        .router
+    let base = base
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))

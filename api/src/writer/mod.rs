@@ -184,7 +184,7 @@ impl Writer {
                 Err(Fault::HeadHeld) if !batch.skip_held => {
                     parts.push(Batch { skip_held: true, ..batch });
                 }
-                Err(Fault::Lost) => self.settle_batch(batch).await,
+                Err(Fault::Lost) => parts.extend(self.settle_batch(batch).await),
                 Err(fault) => {
                     if fault == Fault::NoPartition {
                         self.upkeep.notify_one();
@@ -199,8 +199,8 @@ impl Writer {
         }
     }
 
-    /// Answers a batch whose answer was lost.
-    async fn settle_batch(&mut self, batch: Batch) {
+    /// Answers a batch whose answer was lost, or gives it back, once, if it has not committed.
+    async fn settle_batch(&mut self, batch: Batch) -> Option<Batch> {
         match self.settle().await {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
@@ -208,8 +208,12 @@ impl Writer {
                 }
             }
             Settled::Committed(_) | Settled::Unknown => batch.fail(AppendError::OutcomeUnknown),
+            Settled::NotCommitted if !batch.is_second_try => {
+                return Some(Batch { is_second_try: true, ..batch });
+            }
             Settled::NotCommitted => batch.fail(AppendError::Unavailable),
         }
+        None
     }
 
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
@@ -293,8 +297,14 @@ impl Writer {
                 Ok(Err(error)) if Instant::now() < deadline && fault::is_outage(&error) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                // No mark, no answer in time, or an error that trying again does not mend.
-                Ok(Ok(None) | Err(_)) | Err(_) => break,
+                // Upkeep removed the mark of a long silence, so nothing of ours came after it,
+                // and nothing can come: the call needs the mark.
+                Ok(Ok(None)) => {
+                    self.call.epoch = 0;
+                    return Settled::NotCommitted;
+                }
+                // No answer in time, or an error that trying again does not mend.
+                Ok(Err(_)) | Err(_) => break,
             }
         }
         error!(writer.replica = %replica, "a lost answer cannot be settled");

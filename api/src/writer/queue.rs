@@ -79,13 +79,16 @@ pub(super) struct Batch {
     pub(super) requests: Vec<Pending>,
     /// Whether to pass over heads that somebody holds.
     pub(super) skip_held: bool,
+    /// Whether it was sent before, to a database that lost it for certain.
+    pub(super) is_second_try: bool,
 }
 
 impl Batch {
     /// Two batches, to find the request at fault; the first is to be popped first.
     pub(super) fn halve(mut self) -> [Self; 2] {
         let second = self.requests.split_off(self.requests.len() / 2);
-        [Self { requests: second, skip_held: self.skip_held }, self]
+        let second = Self { requests: second, ..self };
+        [second, self]
     }
 
     /// Answers all of it with the same error.
@@ -181,7 +184,7 @@ impl Waiting {
             let requests = self.gather(apart);
             if !requests.is_empty() {
                 self.last_was_apart = apart;
-                return Some(Batch { requests, skip_held: apart });
+                return Some(Batch { requests, skip_held: apart, is_second_try: false });
             }
         }
         None

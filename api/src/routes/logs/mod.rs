@@ -68,7 +68,8 @@ async fn find(app: &App, tenant_id: TenantId, place: Place) -> Result<Entry, Api
     found.ok_or_else(|| ApiError::internal("a replayed entry is gone"))
 }
 
-fn created(entry: &Entry) -> Response {
+/// The answer to an entry that was written.
+pub fn created(entry: &Entry) -> Response {
     let location = format!("{BASE}/logs/{}", entry.id());
     let location = HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static(BASE));
     (StatusCode::CREATED, [(LOCATION, location)], axum::Json(entry)).into_response()
