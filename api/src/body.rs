@@ -1,5 +1,6 @@
 //! Bodies: admitted by weight before they are read, read up to a limit, never a byte further.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +20,40 @@ use crate::error::ApiError;
 /// How long a body may take to arrive.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest body of a single entry: 64 KiB of entry, and room for white space and escapes.
-pub const ENTRY_BODY_BYTES_MAX: usize = 512 << 10;
+/// What a route takes for a body.
+pub trait Content: Send + Sync + 'static {
+    /// Largest body, decompressed.
+    const BYTES_MAX: usize;
+    /// What it may be.
+    const MEDIA: &'static [Media];
+}
 
-/// Largest decompressed body of a bulk request.
-pub const BULK_BODY_BYTES_MAX: usize = 10 << 20;
+/// A single entry: 64 KiB, and room for white space and escapes.
+#[derive(Debug)]
+pub struct OneEntry;
 
-/// Largest body that changes a tenant.
-pub const TENANT_BODY_BYTES_MAX: usize = 64 << 10;
+impl Content for OneEntry {
+    const BYTES_MAX: usize = 512 << 10;
+    const MEDIA: &'static [Media] = &[Media::Json];
+}
+
+/// Entries in bulk.
+#[derive(Debug)]
+pub struct ManyEntries;
+
+impl Content for ManyEntries {
+    const BYTES_MAX: usize = 10 << 20;
+    const MEDIA: &'static [Media] = &[Media::Json, Media::Ndjson];
+}
+
+/// What is to change about a tenant.
+#[derive(Debug)]
+pub struct TenantChange;
+
+impl Content for TenantChange {
+    const BYTES_MAX: usize = 64 << 10;
+    const MEDIA: &'static [Media] = &[Media::Json];
+}
 
 /// From this size on, reading and checking a body takes longer than a task should.
 const HEAVY_BYTES_MIN: usize = 64 << 10;
@@ -40,20 +67,41 @@ pub enum Media {
     Ndjson,
 }
 
+impl Media {
+    fn parse(content_type: &str) -> Option<Self> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/json" => Some(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
+                Some(Self::Ndjson)
+            }
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
 /// A body and its share of the memory.
 ///
 /// Comes after the caller among a handler's arguments: the caller's tenant bears the weight.
 #[derive(Debug)]
-pub struct Admitted<const BYTES_MAX: usize> {
+pub struct Admitted<C: Content> {
     /// The bytes, decompressed.
     pub bytes: Bytes,
     /// What they are.
     pub media: Media,
     /// Held until the answer.
     pub permit: Arc<Permit>,
+    content: PhantomData<C>,
 }
 
-impl<const BYTES_MAX: usize> Admitted<BYTES_MAX> {
+impl<C: Content> Admitted<C> {
     /// Works on the body; a heavy one does not hold up other requests' tasks meanwhile.
     pub fn work<T>(&self, work: impl FnOnce() -> T) -> T {
         if self.bytes.len() < HEAVY_BYTES_MIN {
@@ -68,22 +116,22 @@ impl<const BYTES_MAX: usize> Admitted<BYTES_MAX> {
     }
 }
 
-impl<const BYTES_MAX: usize> FromRequest<App> for Admitted<BYTES_MAX> {
+impl<C: Content> FromRequest<App> for Admitted<C> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let media = media(request.headers())?;
+        let media = media(request.headers(), C::MEDIA)?;
         let tenant_id = request.extensions().get::<TenantId>().copied();
         let tenant_id = tenant_id.ok_or_else(|| ApiError::internal("a body without a caller"))?;
-        let announced = announced_bytes(&request, BYTES_MAX)?;
-        let weighed = app.admission.admit(tenant_id, announced.unwrap_or(BYTES_MAX) as u64);
+        let announced = announced_bytes(&request, C::BYTES_MAX)?;
+        let weighed = app.admission.admit(tenant_id, announced.unwrap_or(C::BYTES_MAX) as u64);
         let mut permit = weighed.map_err(|overloaded| {
             let detail = format!("{overloaded}; nothing was written: try again");
             ApiError::new(ProblemCode::Overloaded, detail).retry_after(1)
         })?;
-        let bytes = read(request.into_body(), BYTES_MAX).await?;
+        let bytes = read(request.into_body(), C::BYTES_MAX).await?;
         permit.shrink_to(bytes.len() as u64);
-        Ok(Self { bytes, media, permit: Arc::new(permit) })
+        Ok(Self { bytes, media, permit: Arc::new(permit), content: PhantomData })
     }
 }
 
@@ -95,16 +143,14 @@ impl FromRequest<App> for OperatorBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, ApiError> {
-        if media(request.headers())? != Media::Json {
-            return Err(unsupported_media());
-        }
-        announced_bytes(&request, TENANT_BODY_BYTES_MAX)?;
-        read(request.into_body(), TENANT_BODY_BYTES_MAX).await.map(Self)
+        media(request.headers(), TenantChange::MEDIA)?;
+        announced_bytes(&request, TenantChange::BYTES_MAX)?;
+        read(request.into_body(), TenantChange::BYTES_MAX).await.map(Self)
     }
 }
 
 /// What the body says it is; a compression that the layer before us did not take off is refused.
-fn media(headers: &HeaderMap) -> Result<Media, ApiError> {
+fn media(headers: &HeaderMap, taken: &'static [Media]) -> Result<Media, ApiError> {
     if let Some(encoding) = headers.get(CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
@@ -112,21 +158,15 @@ fn media(headers: &HeaderMap) -> Result<Media, ApiError> {
         return Err(ApiError::new(ProblemCode::UnsupportedEncoding, detail));
     }
     let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(unsupported_media());
+    let media = match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().and_then(Media::parse),
+        _ => None,
     };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    match essence.trim().to_ascii_lowercase().as_str() {
-        "application/json" => Ok(Media::Json),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Media::Ndjson),
-        _ => Err(unsupported_media()),
-    }
-}
-
-/// The problem of a content type that a route does not take.
-pub fn unsupported_media() -> ApiError {
-    let detail = "send Content-Type: application/json (for bulk also application/x-ndjson)";
-    ApiError::new(ProblemCode::UnsupportedMediaType, detail)
+    media.filter(|media| taken.contains(media)).ok_or_else(|| {
+        let names: Vec<_> = taken.iter().map(|media| media.as_str()).collect();
+        let detail = format!("send Content-Type: {}", names.join(" or "));
+        ApiError::new(ProblemCode::UnsupportedMediaType, detail)
+    })
 }
 
 /// The size that the body will have, where that is known: not when compressed or chunked.

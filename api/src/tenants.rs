@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Masking, TenantId};
+use domain::{Masking, ProblemCode, TenantId};
 use moka::future::Cache;
 
+use crate::error::ApiError;
 use crate::store::Store;
 use crate::store::tenants::{self, Settings, Tenant};
 
@@ -32,6 +33,17 @@ pub struct KnownTenant {
     pub suspended: bool,
     /// What is masked.
     pub masking: Masking,
+}
+
+impl KnownTenant {
+    /// Writing to a suspended tenant is refused; reading goes on.
+    pub fn refuse_if_suspended(&self) -> Result<(), ApiError> {
+        if self.suspended {
+            let detail = "this tenant is suspended: it can be read, not written";
+            return Err(ApiError::new(ProblemCode::TenantSuspended, detail));
+        }
+        Ok(())
+    }
 }
 
 impl From<Tenant> for KnownTenant {
@@ -68,6 +80,12 @@ impl Tenants {
         let known = Arc::new(KnownTenant::from(tenant));
         self.remembered.insert(tenant_id, Arc::clone(&known)).await;
         Ok(Some(known))
+    }
+
+    /// Finds a tenant as it is now.
+    pub async fn find_anew(&self, tenant_id: TenantId) -> sqlx::Result<Option<Arc<KnownTenant>>> {
+        self.forget(tenant_id).await;
+        self.find(tenant_id).await
     }
 
     /// Forgets what it knows, because it has changed.

@@ -37,15 +37,18 @@ pub async fn require_proof(State(app): State<App>, mut request: Request, next: N
 pub trait Right: Send + Sync + 'static {
     /// Any of these will do.
     const ROLES: &'static [Role];
+    /// Whether a suspended tenant is refused.
+    const WRITES: bool;
 }
 
 macro_rules! rights {
-    ($($(#[$doc:meta])* $caller:ident, $right:ident: $($role:ident)+;)+) => {$(
+    ($($(#[$doc:meta])* $caller:ident, $right:ident, writes: $writes:literal, $($role:ident)+;)+) => {$(
         #[doc = "See the kind of caller of the same right."]
         #[derive(Debug)]
         pub struct $right;
         impl Right for $right {
             const ROLES: &'static [Role] = &[$(Role::$role),+];
+            const WRITES: bool = $writes;
         }
         $(#[$doc])*
         pub type $caller = Allowed<$right>;
@@ -54,11 +57,11 @@ macro_rules! rights {
 
 rights! {
     /// May record entries.
-    Writer, MayWrite: Admin User;
+    Writer, MayWrite, writes: true, Admin User;
     /// May read the log.
-    Reader, MayRead: Admin Auditor User;
+    Reader, MayRead, writes: false, Admin Auditor User;
     /// May decide about its own tenant.
-    TenantAdmin, MayAdminister: Admin;
+    TenantAdmin, MayAdminister, writes: false, Admin;
 }
 
 /// A caller of a tenant, with one of the roles that the route asks for.
@@ -102,11 +105,14 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
         else {
             return Err(forbidden(&identity, R::ROLES));
         };
-        let Some(tenant) = app.tenants.find(tenant_id).await? else {
-            return Err(unknown_tenant());
-        };
+        let found = app.tenants.find(tenant_id).await?;
+        let mut tenant = found.ok_or_else(unknown_tenant)?;
         if !identity.roles.iter().any(|role| R::ROLES.contains(role)) {
             return Err(forbidden(&identity, R::ROLES));
+        }
+        if R::WRITES && tenant.suspended {
+            tenant = app.tenants.find_anew(tenant_id).await?.ok_or_else(unknown_tenant)?;
+            tenant.refuse_if_suspended()?;
         }
         if let Some(facts) = parts.extensions.get::<Facts>() {
             facts.set_tenant(tenant_id);

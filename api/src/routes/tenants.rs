@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::BASE;
 use crate::app::App;
-use crate::body::{Admitted, OperatorBody, TENANT_BODY_BYTES_MAX};
+use crate::body::{Admitted, OperatorBody, TenantChange};
 use crate::error::{ApiError, unknown_tenant};
 use crate::identity::caller::{Operator, TenantAdmin};
 use crate::query::Parameters;
@@ -134,7 +134,7 @@ pub async fn change_own(
     State(app): State<App>,
     caller: TenantAdmin,
     parameters: Parameters,
-    body: Admitted<TENANT_BODY_BYTES_MAX>,
+    body: Admitted<TenantChange>,
 ) -> Result<Json<Tenant>, ApiError> {
     parameters.allow(&[])?;
     apply(&app, caller.tenant_id(), &caller.defaults, &body.bytes, Scope::Admin).await.map(Json)

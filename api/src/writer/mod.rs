@@ -2,7 +2,7 @@
 //!
 //! Batches make themselves: while one commits, the next gathers. There is no timer. An answer
 //! is given after COMMIT and never before; when it cannot be known whether a batch committed,
-//! the writer's mark tells (see [`settle`](Writer::settle)).
+//! the writer's mark tells (see `Writer::settle`).
 
 mod fault;
 mod queue;

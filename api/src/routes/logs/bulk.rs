@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{Checked, append, ids, replayed};
 use crate::app::App;
-use crate::body::{Admitted, BULK_BODY_BYTES_MAX, Media};
+use crate::body::{Admitted, ManyEntries, Media};
 use crate::error::ApiError;
 use crate::idempotency::IdempotencyKey;
 use crate::identity::caller::Writer;
@@ -45,13 +45,13 @@ pub async fn record(
     Extension(facts): Extension<Facts>,
     key: IdempotencyKey,
     parameters: Parameters,
-    body: Admitted<BULK_BODY_BYTES_MAX>,
+    body: Admitted<ManyEntries>,
 ) -> Result<Response, ApiError> {
     parameters.allow(&["partial"])?;
     let partial = parameters.flag("partial")?;
     let (items, key) = body.work(|| {
         let items = read(body.media, body.text()?)?;
-        Ok::<_, ApiError>((items, key.of(caller.defaults.recorded_by.as_str(), &body.bytes)))
+        Ok::<_, ApiError>((items, key.of(caller.defaults.recorded_by.as_str(), &body.bytes)?))
     })?;
     let appended = append(&app, &caller, &body.permit, key.as_ref(), |context| {
         body.work(|| check(&items, context, partial))

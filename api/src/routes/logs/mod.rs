@@ -11,14 +11,14 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use domain::{
-    CheckContext, Entry, EntryDraft, EntryId, FieldProblem, NewEntry, Place, ProblemCode, Seq,
-    TenantId, TenantTag, Timestamp,
+    CheckContext, Entry, EntryDraft, EntryId, FieldProblem, NewEntry, Place, Seq, TenantId,
+    TenantTag, Timestamp,
 };
 
 use super::BASE;
 use crate::admission::Permit;
 use crate::app::App;
-use crate::body::{Admitted, ENTRY_BODY_BYTES_MAX, Media, unsupported_media};
+use crate::body::{Admitted, OneEntry};
 use crate::error::{ApiError, unknown_tenant};
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
 use crate::identity::caller::{Caller, Writer};
@@ -39,14 +39,11 @@ pub async fn record(
     Extension(facts): Extension<Facts>,
     key: IdempotencyKey,
     parameters: Parameters,
-    body: Admitted<ENTRY_BODY_BYTES_MAX>,
+    body: Admitted<OneEntry>,
 ) -> Result<Response, ApiError> {
-    if body.media != Media::Json {
-        return Err(unsupported_media());
-    }
     parameters.allow(&[])?;
     let draft = EntryDraft::read(body.text()?)?;
-    let key = key.of(caller.defaults.recorded_by.as_str(), &body.bytes);
+    let key = key.of(caller.defaults.recorded_by.as_str(), &body.bytes)?;
     let appended = append(&app, &caller, &body.permit, key.as_ref(), |context| {
         let entry = draft.check(context).map_err(ApiError::invalid)?;
         Ok(Checked { entries: vec![entry], refused: Vec::new() })
@@ -112,8 +109,7 @@ async fn append(
     for _ in 0..CHECKS_MAX {
         let appended = append_once(app, caller, &tenant, permit, key, &check).await?;
         let Some(appended) = appended else {
-            app.tenants.forget(tenant.id).await;
-            tenant = app.tenants.find(tenant.id).await?.ok_or_else(unknown_tenant)?;
+            tenant = app.tenants.find_anew(tenant.id).await?.ok_or_else(unknown_tenant)?;
             continue;
         };
         return Ok(appended);
@@ -130,10 +126,7 @@ async fn append_once(
     key: Option<&Key>,
     check: impl Fn(&CheckContext<'_>) -> Result<Checked, ApiError>,
 ) -> Result<Option<Appended>, ApiError> {
-    if tenant.suspended {
-        let detail = "this tenant is suspended: it can be read, not written";
-        return Err(ApiError::new(ProblemCode::TenantSuspended, detail));
-    }
+    tenant.refuse_if_suspended()?;
     let context =
         CheckContext { now: Timestamp::now(), caller: &caller.defaults, masking: &tenant.masking };
     let checked = check(&context)?;
