@@ -56,30 +56,48 @@ as $$
 #variable_conflict use_column
 declare
     v_keyed boolean := cardinality(array_remove(r_key, null)) > 0;
-    v_held uuid[];
     v_now timestamptz;
+    -- One element a head that we hold.
+    v_held uuid[];
+    v_head_seq bigint[];
+    v_head_recorded_at timestamptz[];
+    v_head_settings_version integer[];
+    -- One element a request: what its key stood for before.
+    v_key_fingerprint bytea[];
+    v_key_first_seq bigint[];
+    v_key_entries integer[];
+    v_key_recorded_at timestamptz[];
+    v_key_refused text[];
+    -- One element a request: what becomes of it. v_offset is what makes an entry's place among
+    -- all entries its seq.
     v_outcome smallint[];
     v_first_seq bigint[];
     v_entries integer[];
     v_recorded_at timestamptz[];
-    v_refused text[];
     v_offset bigint[];
     v_new_day boolean;
 begin
-    -- Always in the same order, or two writers would wait for each other for ever.
+    -- Always in the same order, or two writers would wait for each other for ever. A row that was
+    -- waited for comes as its last holder has left it.
     if p_skip_locked then
-        select array_agg(held.tenant_id) into v_held
+        select
+            array_agg(held.tenant_id), array_agg(held.seq), array_agg(held.recorded_at),
+            array_agg(held.settings_version)
+        into v_held, v_head_seq, v_head_recorded_at, v_head_settings_version
         from (
-            select h.tenant_id
+            select h.tenant_id, h.seq, h.recorded_at, h.settings_version
             from log_head h
             where h.tenant_id = any (r_tenant)
             order by h.tenant_id
             for update skip locked
         ) held;
     else
-        select array_agg(held.tenant_id) into v_held
+        select
+            array_agg(held.tenant_id), array_agg(held.seq), array_agg(held.recorded_at),
+            array_agg(held.settings_version)
+        into v_held, v_head_seq, v_head_recorded_at, v_head_settings_version
         from (
-            select h.tenant_id
+            select h.tenant_id, h.seq, h.recorded_at, h.settings_version
             from log_head h
             where h.tenant_id = any (r_tenant)
             order by h.tenant_id
@@ -93,8 +111,23 @@ begin
             using errcode = 'AU002';
     end if;
 
-    -- A statement of its own: only a snapshot taken after the locks shows what the previous
-    -- holder of a head has committed.
+    -- A statement of its own: only a snapshot taken after the locks shows the keys that the
+    -- previous holder of a head has committed. Bounded on both sides, so that partitions of
+    -- yesterday and of tomorrow are not opened.
+    if v_keyed then
+        select
+            array_agg(k.fingerprint order by r.n), array_agg(k.first_seq order by r.n),
+            array_agg(k.entries order by r.n), array_agg(k.recorded_at order by r.n),
+            array_agg(k.refused order by r.n)
+        into v_key_fingerprint, v_key_first_seq, v_key_entries, v_key_recorded_at, v_key_refused
+        from unnest(r_tenant, r_key) with ordinality r (tenant_id, key, n)
+        left join idempotency_key k
+            on k.tenant_id = r.tenant_id
+            and k.key = r.key
+            and k.recorded_at > v_now - interval '24 hours'
+            and k.recorded_at <= v_now + interval '5 minutes';
+    end if;
+
     with request as (
         select
             r.n,
@@ -105,31 +138,27 @@ begin
             greatest(h.recorded_at, v_now) as recorded_at,
             h.seq = 0 or (h.recorded_at at time zone 'utc')::date < (v_now at time zone 'utc')::date
                 as new_day,
-            k.first_seq as key_first_seq,
-            k.entries as key_entries,
-            k.recorded_at as key_recorded_at,
-            k.refused as key_refused,
+            r.key_first_seq,
+            r.key_entries,
+            r.key_recorded_at,
             case
                 when h.seq is null then case when p_skip_locked then 3 else 6 end
                 when h.settings_version <> r.settings_version then 5
-                when k.fingerprint = r.fingerprint then 1
-                when k.fingerprint <> r.fingerprint then 2
+                when r.key_fingerprint = r.fingerprint then 1
+                when r.key_fingerprint <> r.fingerprint then 2
                 when h.recorded_at > v_now + interval '5 minutes' then 4
                 else 0
             end::smallint as outcome
-        from unnest(r_tenant, r_settings_version, r_entries, r_key, r_fingerprint)
-            with ordinality r (tenant_id, settings_version, entries, key, fingerprint, n)
-        left join log_head h on h.tenant_id = r.tenant_id and h.tenant_id = any (v_held)
-        left join lateral (
-            select i.first_seq, i.entries, i.recorded_at, i.refused, i.fingerprint
-            from idempotency_key i
-            where v_keyed
-                and i.tenant_id = r.tenant_id
-                and i.key = r.key
-                and i.recorded_at > v_now - interval '24 hours'
-            order by i.recorded_at desc
-            limit 1
-        ) k on true
+        from unnest(
+            r_tenant, r_settings_version, r_entries, r_fingerprint, v_key_fingerprint,
+            v_key_first_seq, v_key_entries, v_key_recorded_at
+        ) with ordinality r (
+            tenant_id, settings_version, entries, fingerprint, key_fingerprint,
+            key_first_seq, key_entries, key_recorded_at, n
+        )
+        left join unnest(v_held, v_head_seq, v_head_recorded_at, v_head_settings_version)
+            h (tenant_id, seq, recorded_at, settings_version)
+            on h.tenant_id = r.tenant_id
     ), numbered as (
         select
             q.*,
@@ -143,17 +172,13 @@ begin
         from request q
     )
     select
-        array_agg(q.outcome order by q.n),
-        array_agg(q.first_seq order by q.n),
-        array_agg(case q.outcome when 1 then q.key_entries else q.entries end order by q.n),
-        array_agg(
-            case q.outcome when 1 then q.key_recorded_at else q.recorded_at end order by q.n
-        ),
-        array_agg(q.key_refused order by q.n),
-        array_agg((q.first_seq - q.entries_before - 1)::bigint order by q.n),
+        array_agg(q.outcome), array_agg(q.first_seq),
+        array_agg(case q.outcome when 1 then q.key_entries else q.entries end),
+        array_agg(case q.outcome when 1 then q.key_recorded_at else q.recorded_at end),
+        array_agg((q.first_seq - q.entries_before - 1)::bigint),
         bool_or(q.new_day and q.outcome = 0)
-    into v_outcome, v_first_seq, v_entries, v_recorded_at, v_refused, v_offset, v_new_day
-    from numbered q;
+    into v_outcome, v_first_seq, v_entries, v_recorded_at, v_offset, v_new_day
+    from (select * from numbered order by n) q;
 
     insert into audit_log (
         tenant_id, recorded_at, seq, recorded_by, occurred_at, user_id, user_name, session_id,
@@ -227,7 +252,7 @@ begin
 
     return query
     select *
-    from unnest(v_outcome, v_first_seq, v_entries, v_recorded_at, v_refused);
+    from unnest(v_outcome, v_first_seq, v_entries, v_recorded_at, v_key_refused);
 end
 $$;
 

@@ -1,17 +1,23 @@
 //! Bodies: admitted by weight before they are read, read up to a limit, never a byte further.
 
+use std::io;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::Bytes;
 use domain::{ProblemCode, TenantId, Unreadable};
+use futures_util::TryStreamExt;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
+use tokio_util::io::StreamReader;
 
 use crate::admission::Permit;
 use crate::app::App;
@@ -123,13 +129,14 @@ impl<C: Content> FromRequest<App> for Admitted<C> {
         let media = media(request.headers(), C::MEDIA)?;
         let tenant_id = request.extensions().get::<TenantId>().copied();
         let tenant_id = tenant_id.ok_or_else(|| ApiError::internal("a body without a caller"))?;
-        let announced = announced_bytes(&request, C::BYTES_MAX)?;
+        let encoding = Encoding::of(request.headers())?;
+        let announced = announced_bytes(&request, encoding, C::BYTES_MAX)?;
         let weighed = app.admission.admit(tenant_id, announced.unwrap_or(C::BYTES_MAX) as u64);
         let mut permit = weighed.map_err(|overloaded| {
             let detail = format!("{overloaded}; nothing was written: try again");
             ApiError::new(ProblemCode::Overloaded, detail).retry_after(1)
         })?;
-        let bytes = read(request.into_body(), C::BYTES_MAX).await?;
+        let bytes = read(request.into_body(), encoding, C::BYTES_MAX).await?;
         permit.shrink_to(bytes.len() as u64);
         Ok(Self { bytes, media, permit: Arc::new(permit), content: PhantomData })
     }
@@ -144,19 +151,46 @@ impl FromRequest<App> for OperatorBody {
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, ApiError> {
         media(request.headers(), TenantChange::MEDIA)?;
-        announced_bytes(&request, TenantChange::BYTES_MAX)?;
-        read(request.into_body(), TenantChange::BYTES_MAX).await.map(Self)
+        let encoding = Encoding::of(request.headers())?;
+        announced_bytes(&request, encoding, TenantChange::BYTES_MAX)?;
+        read(request.into_body(), encoding, TenantChange::BYTES_MAX).await.map(Self)
     }
 }
 
-/// What the body says it is; a compression that the layer before us did not take off is refused.
-fn media(headers: &HeaderMap, taken: &'static [Media]) -> Result<Media, ApiError> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let detail = "send the body plain, or with Content-Encoding: gzip or zstd";
-        return Err(ApiError::new(ProblemCode::UnsupportedEncoding, detail));
+/// How the body comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+        let encoding = match (values.next(), values.next()) {
+            (None, _) => Some(Self::Identity),
+            (Some(value), None) => value.to_str().ok().and_then(Self::parse),
+            (Some(_), Some(_)) => None,
+        };
+        encoding.ok_or_else(|| {
+            let detail = "send the body plain, or with Content-Encoding: gzip or zstd";
+            ApiError::new(ProblemCode::UnsupportedEncoding, detail)
+        })
     }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "identity" => Some(Self::Identity),
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
+/// What the body says it is.
+fn media(headers: &HeaderMap, taken: &'static [Media]) -> Result<Media, ApiError> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let media = match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok().and_then(Media::parse),
@@ -170,31 +204,69 @@ fn media(headers: &HeaderMap, taken: &'static [Media]) -> Result<Media, ApiError
 }
 
 /// The size that the body will have, where that is known: not when compressed or chunked.
-fn announced_bytes(request: &Request, bytes_max: usize) -> Result<Option<usize>, ApiError> {
-    let header = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let exact = request.body().size_hint().exact();
-    let announced = exact.or_else(|| header?.parse().ok());
-    match announced.map(usize::try_from) {
+fn announced_bytes(
+    request: &Request,
+    encoding: Encoding,
+    bytes_max: usize,
+) -> Result<Option<usize>, ApiError> {
+    match request.body().size_hint().exact().map(usize::try_from) {
         None => Ok(None),
-        Some(Ok(bytes)) if bytes <= bytes_max => Ok(Some(bytes)),
+        Some(Ok(bytes)) if bytes <= bytes_max => {
+            Ok(Some(bytes).filter(|_| encoding == Encoding::Identity))
+        }
         Some(_) => Err(too_large(bytes_max)),
     }
 }
 
-async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let collecting = Limited::new(body, bytes_max).collect();
-    let collected = timeout(ARRIVAL_TIMEOUT, collecting).await.map_err(|_| {
+/// Reads all of a body, decompressed, and never more than `bytes_max`.
+async fn read(body: Body, encoding: Encoding, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let reading = async {
+        match encoding {
+            Encoding::Identity => read_plain(body, bytes_max).await,
+            Encoding::Gzip => {
+                let mut decoder = GzipDecoder::new(stream(body));
+                decoder.multiple_members(true);
+                read_decoded(decoder, bytes_max).await
+            }
+            Encoding::Zstd => {
+                let mut decoder = ZstdDecoder::new(stream(body));
+                decoder.multiple_members(true);
+                read_decoded(decoder, bytes_max).await
+            }
+        }
+    };
+    timeout(ARRIVAL_TIMEOUT, reading).await.unwrap_or_else(|_| {
         let detail = format!("the body did not arrive within {} s", ARRIVAL_TIMEOUT.as_secs());
-        ApiError::new(ProblemCode::InvalidRequest, detail)
-    })?;
-    match collected {
+        Err(ApiError::new(ProblemCode::InvalidRequest, detail))
+    })
+}
+
+async fn read_plain(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Err(_) => {
-            let detail = "the body broke off, or is not what its Content-Encoding says";
-            Err(ApiError::new(ProblemCode::InvalidRequest, detail))
+            Err(ApiError::new(ProblemCode::InvalidRequest, "the body broke off: send it again"))
         }
     }
+}
+
+/// One byte more than allowed is read, to know that there is one: no bomb goes off.
+async fn read_decoded(decoder: impl AsyncRead, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let mut bytes = Vec::new();
+    let mut limited = pin!(decoder.take(bytes_max as u64 + 1));
+    limited.read_to_end(&mut bytes).await.map_err(|_| {
+        let detail = "the body broke off, or is not what its Content-Encoding says";
+        ApiError::new(ProblemCode::InvalidRequest, detail)
+    })?;
+    if bytes.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    Ok(bytes.into())
+}
+
+fn stream(body: Body) -> impl AsyncBufRead {
+    StreamReader::new(TryStreamExt::map_err(body.into_data_stream(), io::Error::other))
 }
 
 fn too_large(bytes_max: usize) -> ApiError {

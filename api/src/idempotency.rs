@@ -32,7 +32,6 @@ impl FromRequestParts<App> for IdempotencyKey {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
-        // Below the base the URI has lost its prefix; what is left tells routes apart as well.
         let (method, uri) = (parts.method.clone(), parts.uri.clone());
         Ok(Self { text: read(&parts.headers), method, uri })
     }

@@ -1,6 +1,6 @@
 //! Where log lines go: standard error, JSON for machines, text for people.
 
-use std::io::IsTerminal as _;
+use std::io::{BufWriter, IsTerminal as _};
 
 use anyhow::Context as _;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -11,6 +11,9 @@ use crate::config::{LogFormat, LoggingArgs};
 /// Lines that wait to be written; beyond it a slow terminal loses lines, not requests.
 const LINES_WAITING_MAX: usize = 65_536;
 
+/// Lines written at once while more are waiting; the last is never held back.
+const LINES_BUFFER_BYTES: usize = 32 << 10;
+
 /// Starts logging; what is still waiting is written when the guard is dropped.
 pub fn start(args: &LoggingArgs) -> anyhow::Result<WorkerGuard> {
     let filter = EnvFilter::try_new(&args.log_level)
@@ -19,7 +22,7 @@ pub fn start(args: &LoggingArgs) -> anyhow::Result<WorkerGuard> {
     let (lines, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)
         .lossy(true)
-        .finish(std::io::stderr());
+        .finish(BufWriter::with_capacity(LINES_BUFFER_BYTES, std::io::stderr()));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     let text = match args.log_format {
         LogFormat::Auto => terminal,

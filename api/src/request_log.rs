@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use domain::TenantId;
 use tracing::{Level, event};
@@ -74,18 +73,29 @@ fn given_request_id(request: &Request) -> Option<HeaderValue> {
     fits.then(|| value.clone())
 }
 
-/// Around every route: makes the facts, logs the event, returns the id.
-pub async fn log_request(mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let facts = Facts::of(&request);
-    request.extensions_mut().insert(facts.clone());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(REQUEST_ID, facts.0.request_id.clone());
-    let route = route.as_ref().map_or("", MatchedPath::as_str);
-    log(&facts, method.as_str(), route, &response, started);
-    response
+/// One request's event, from its beginning to its end.
+pub(crate) struct RequestLog {
+    facts: Facts,
+    method: Method,
+    route: Option<MatchedPath>,
+    started: Instant,
+}
+
+impl RequestLog {
+    /// Makes the facts, for handlers to add to.
+    pub(crate) fn begin(request: &mut Request) -> Self {
+        let facts = Facts::of(request);
+        request.extensions_mut().insert(facts.clone());
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Self { facts, method: request.method().clone(), route, started: Instant::now() }
+    }
+
+    /// Logs the event and returns the request's id to the caller.
+    pub(crate) fn end(self, response: &mut Response) {
+        response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
+        let route = self.route.as_ref().map_or("", MatchedPath::as_str);
+        log(&self.facts, self.method.as_str(), route, response, self.started);
+    }
 }
 
 fn log(facts: &Facts, method: &str, route: &str, response: &Response, started: Instant) {

@@ -6,12 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use domain::{CallerDefaults, Ident, ProblemCode, TenantId, UserAgent};
 
 use super::{Identity, Proof, Role, role_names};
@@ -19,19 +17,6 @@ use crate::app::App;
 use crate::error::{ApiError, unknown_tenant};
 use crate::request_log::Facts;
 use crate::tenants::KnownTenant;
-
-/// Lets nobody below the base without a proof, not even to learn which routes there are.
-pub async fn require_proof(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match app.authenticator.prove(request.headers()).await {
-        Ok(proof) => {
-            request.extensions_mut().insert(proof);
-            next.run(request).await
-        }
-        Err(unproved) => {
-            ApiError::unproved(&unproved, app.authenticator.challenge()).into_response()
-        }
-    }
-}
 
 /// Which roles a kind of caller may have.
 pub trait Right: Send + Sync + 'static {
@@ -143,9 +128,10 @@ impl FromRequestParts<App> for Operator {
 }
 
 fn identity(parts: &Parts) -> Result<Identity, ApiError> {
-    // The proof is put there by the layer around every route of the base.
+    // The proof is put there before any route of the base is reached.
     let proof = parts.extensions.get::<Proof>();
-    let proof = proof.ok_or_else(|| ApiError::internal("a route without require_proof"))?;
+    let proof = proof
+        .ok_or_else(|| ApiError::internal("a route that nobody had to prove themselves for"))?;
     Ok(proof.identity(&parts.headers)?)
 }
 

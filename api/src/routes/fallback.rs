@@ -1,8 +1,5 @@
 //! Answers where no handler answers.
 
-use std::any::Any;
-
-use axum::response::{IntoResponse as _, Response};
 use domain::ProblemCode;
 
 use crate::error::ApiError;
@@ -15,9 +12,4 @@ pub(super) async fn not_found() -> ApiError {
 pub(super) async fn method_not_allowed() -> ApiError {
     let detail = "this route has other methods: see the header Allow";
     ApiError::new(ProblemCode::MethodNotAllowed, detail)
-}
-
-/// The payload may hold anything, so it goes nowhere; the panic hook has logged the place.
-pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    ApiError::internal("a handler panicked").into_response()
 }

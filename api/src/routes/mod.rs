@@ -1,30 +1,21 @@
 //! The routes. Modules mirror URLs; a handler is: who → parse → one call → answer.
 
 mod fallback;
+mod front;
 pub mod health;
 pub mod logs;
 pub mod tenants;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::http::{Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{Predicate as _, SizeAbove};
-use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::app::App;
-use crate::identity::caller::require_proof;
-use crate::request_log::log_request;
 
 /// Where the service's own routes begin.
 pub const BASE: &str = "/api/v1";
-
-/// Answers below this size are not worth compressing.
-const COMPRESSED_BYTES_MIN: u64 = 1_024;
 
 /// Routes and the list of them, so that tests can walk all.
 struct Routes {
@@ -37,6 +28,7 @@ impl Routes {
         Self { router: Router::new(), listed: Vec::new() }
     }
 
+    /// Adds a route below the base.
     fn add<H, T>(mut self, method: Method, path: &'static str, handler: H) -> Self
     where
         H: Handler<T, App>,
@@ -49,7 +41,7 @@ impl Routes {
             Method::DELETE => MethodFilter::DELETE,
             ref other => unreachable!("no route has the method {other}"),
         };
-        self.router = self.router.route(path, on(filter, handler));
+        self.router = self.router.route(&format!("{BASE}{path}"), on(filter, handler));
         self.listed.push((method, path));
         self
     }
@@ -80,33 +72,15 @@ pub fn router(app: App) -> Router {
 }
 
 /// What stands around the routes below the base, whichever they are: the benchmark has its own.
+///
+/// A single layer, because each costs a request several allocations and copies of itself.
 pub fn around(base: Router<App>, app: App) -> Router {
-    let proof = from_fn_with_state(app.clone(), require_proof);
-    let base = base
-        .fallback(fallback::not_found)
-        .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-        .layer(proof);
     Router::new()
         .route("/healthz", on(MethodFilter::GET, health::healthz))
         .route("/readyz", on(MethodFilter::GET, health::readyz))
-        .nest(BASE, base)
+        .merge(base)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        // Bodies have limits of their own, by route.
-        .layer(DefaultBodyLimit::disable())
-        .layer(compression())
-        .layer(CatchPanicLayer::custom(fallback::panicked))
-        .layer(from_fn(log_request))
+        .layer(from_fn_with_state(app.clone(), front::serve))
         .with_state(app)
-}
-
-/// An answer with a strong `ETag` goes out as it is, or the tag would name two forms of it.
-fn compression() -> CompressionLayer<impl tower_http::compression::Predicate> {
-    let untagged =
-        |_: axum::http::StatusCode,
-         _: axum::http::Version,
-         headers: &axum::http::HeaderMap,
-         _: &axum::http::Extensions| !headers.contains_key(header::ETAG);
-    CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(untagged))
 }

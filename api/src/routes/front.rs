@@ -1,0 +1,86 @@
+//! What every request passes on its way in and out: its event and id, the proof of identity,
+//! a net under panics, and compression for whoever asks for it.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT_ENCODING, ETAG};
+use axum::http::{Extensions, HeaderMap, StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use tower::ServiceExt as _;
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::{Predicate as _, SizeAbove};
+
+use super::BASE;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::request_log::RequestLog;
+
+/// Answers below this size are not worth compressing.
+const COMPRESSED_BYTES_MIN: u64 = 1_024;
+
+/// Around every route.
+pub(super) async fn serve(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let log = RequestLog::begin(&mut request);
+    let mut response = match prove(&app, &mut request).await {
+        Ok(()) => answer(request, next).await,
+        Err(error) => error.into_response(),
+    };
+    log.end(&mut response);
+    response
+}
+
+/// Lets nobody below the base without a proof, not even to learn which routes there are.
+async fn prove(app: &App, request: &mut Request) -> Result<(), ApiError> {
+    if !is_below_base(request.uri().path()) {
+        return Ok(());
+    }
+    let proved = app.authenticator.prove(request.headers()).await;
+    let proof =
+        proved.map_err(|unproved| ApiError::unproved(&unproved, app.authenticator.challenge()))?;
+    request.extensions_mut().insert(proof);
+    Ok(())
+}
+
+fn is_below_base(path: &str) -> bool {
+    path.strip_prefix(BASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    let compressed = request.headers().contains_key(ACCEPT_ENCODING);
+    let answering = async {
+        if compressed { answer_compressed(request, next).await } else { next.run(request).await }
+    };
+    // The payload may hold anything, so it goes nowhere; the panic hook has logged the place.
+    let answered = AssertUnwindSafe(answering).catch_unwind().await;
+    answered.unwrap_or_else(|_| ApiError::internal("a handler panicked").into_response())
+}
+
+async fn answer_compressed(request: Request, next: Next) -> Response {
+    let wanted = SizeAbove::new(COMPRESSED_BYTES_MIN).and(is_untagged);
+    let Ok(response) = Compression::new(next).compress_when(wanted).oneshot(request).await;
+    response.map(Body::new)
+}
+
+/// An answer with a strong `ETag` goes out as it is, or the tag would name two forms of it.
+fn is_untagged(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(ETAG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_below_the_base_needs_a_proof_and_nothing_else_does() {
+        for path in ["/api/v1", "/api/v1/", "/api/v1/logs", "/api/v1/nothing/here"] {
+            assert!(is_below_base(path), "{path}");
+        }
+        for path in ["/", "/healthz", "/api/v10", "/api", "/docs"] {
+            assert!(!is_below_base(path), "{path}");
+        }
+    }
+}
