@@ -10,7 +10,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::{Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate as _, SizeAbove};
@@ -86,11 +86,13 @@ pub fn around(base: Router<App>, app: App) -> Router {
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-        .layer(proof);
+        .layer(proof.clone());
     Router::new()
         .route("/healthz", on(MethodFilter::GET, health::healthz))
         .route("/readyz", on(MethodFilter::GET, health::readyz))
         .nest(BASE, base)
+        // What `nest` leaves out: the base with a slash alone is below the base, too.
+        .route("/api/v1/", any(fallback::not_found).layer(proof))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         // Bodies have limits of their own, by route.
