@@ -1,6 +1,7 @@
 //! `/tenants`: for the operator, and for an admin what concerns its own.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
@@ -96,23 +97,23 @@ pub async fn create(
 pub async fn get(
     State(app): State<App>,
     _operator: Operator,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     parameters: Parameters,
 ) -> Result<Json<Tenant>, ApiError> {
     parameters.allow(&[])?;
-    Ok(Json(get_any(&app, parse_id(&id)?).await?))
+    Ok(Json(get_any(&app, parse_id(id)?).await?))
 }
 
 /// `PATCH /api/v1/tenants/{id}`: changes a tenant and records it in its log.
 pub async fn change(
     State(app): State<App>,
     operator: Operator,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     parameters: Parameters,
     body: OperatorBody,
 ) -> Result<Json<Tenant>, ApiError> {
     parameters.allow(&[])?;
-    let tenant_id = parse_id(&id)?;
+    let tenant_id = parse_id(id)?;
     apply(&app, tenant_id, &operator.defaults, &body.0, Scope::Operator).await.map(Json)
 }
 
@@ -140,8 +141,9 @@ pub async fn change_own(
     apply(&app, caller.tenant_id(), &caller.defaults, &body.bytes, Scope::Admin).await.map(Json)
 }
 
-fn parse_id(text: &str) -> Result<TenantId, ApiError> {
-    TenantId::parse(text).map_err(|_| not_found())
+/// What is no id, or not even text, names no tenant.
+fn parse_id(id: Result<Path<String>, PathRejection>) -> Result<TenantId, ApiError> {
+    id.ok().and_then(|Path(id)| TenantId::parse(&id).ok()).ok_or_else(not_found)
 }
 
 fn not_found() -> ApiError {
