@@ -74,7 +74,7 @@ fn read_cursor(text: &str) -> Result<TenantId, ApiError> {
 /// `POST /api/v1/tenants`: makes a tenant with an empty log, once whoever races.
 pub async fn create(
     State(app): State<App>,
-    _operator: Operator,
+    operator: Operator,
     parameters: Parameters,
     body: OperatorBody,
 ) -> Result<Response, ApiError> {
@@ -82,7 +82,8 @@ pub async fn create(
     let (id, patch) = TenantPatch::read_new(&body.0)?;
     let tenant_id = id.unwrap_or_else(|| TenantId::new(Uuid::now_v7()));
     let mut settings = default_settings(String::new());
-    patch.apply(&mut settings, app.retention_min_days, "")?;
+    let by = operator.defaults.recorded_by.as_str();
+    patch.apply(&mut settings, app.retention_min_days, by)?;
     if !tenants::create(&app.store.worker, tenant_id, &settings).await? {
         let detail = "there is a tenant with this id: change it with PATCH, or take another id";
         return Err(ApiError::new(ProblemCode::TenantExists, detail));
