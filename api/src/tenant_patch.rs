@@ -245,6 +245,9 @@ fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {
     let keys: Option<Vec<String>> =
         items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
     let keys = keys.ok_or_else(wanted)?;
+    if keys.iter().any(|key| key.contains('\0')) {
+        return Err((FieldCode::NulCharacter, "no key may hold NUL".to_owned()));
+    }
     match Masking::new(true, &keys) {
         Ok(_) => Ok(keys),
         Err(error) => Err((FieldCode::UnknownValue, error.to_string())),
