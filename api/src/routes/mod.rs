@@ -18,6 +18,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::app::App;
 use crate::identity::caller::require_proof;
+use crate::linger::linger;
 use crate::request_log::log_request;
 
 /// Where the service's own routes begin.
@@ -99,6 +100,7 @@ pub fn around(base: Router<App>, app: App) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(compression())
         .layer(CatchPanicLayer::custom(fallback::panicked))
+        .layer(from_fn(linger))
         .layer(from_fn(log_request))
         .with_state(app)
 }
