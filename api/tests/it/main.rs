@@ -1,5 +1,13 @@
 //! The service's tests: one binary, a fresh database for each test, real parts throughout.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")]
 
+mod bad_input;
+mod bodies;
+mod idempotency;
+mod matrix;
+mod order;
+mod problems;
+mod reading;
 mod support;
+mod tenants;
 mod writing;

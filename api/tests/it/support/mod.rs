@@ -2,6 +2,8 @@
 
 pub(crate) mod app;
 pub(crate) mod database;
+pub(crate) mod log;
+pub(crate) mod past;
 
 use std::time::{Duration, Instant};
 
