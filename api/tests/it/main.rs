@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod bodies;
+mod clock;
+mod guilty;
 mod idempotency;
 mod matrix;
 mod order;
