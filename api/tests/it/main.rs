@@ -6,6 +6,7 @@ mod bodies;
 mod clock;
 mod guilty;
 mod idempotency;
+mod isolation;
 mod matrix;
 mod order;
 mod problems;

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod database;
 pub(crate) mod log;
 pub(crate) mod past;
+pub(crate) mod timescale;
 
 use std::time::{Duration, Instant};
 
