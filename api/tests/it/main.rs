@@ -9,6 +9,7 @@ mod idempotency;
 mod isolation;
 mod matrix;
 mod order;
+mod pages;
 mod problems;
 mod reading;
 mod support;
