@@ -12,6 +12,7 @@ mod order;
 mod pages;
 mod problems;
 mod reading;
+mod settings;
 mod support;
 mod tenants;
 mod writing;
