@@ -4,6 +4,7 @@
 mod bad_input;
 mod bodies;
 mod clock;
+mod defects;
 mod guilty;
 mod idempotency;
 mod isolation;
