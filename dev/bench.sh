@@ -5,6 +5,7 @@
 #
 # The program finds: AUDIT_BENCH_DATABASE_URL  that PostgreSQL, as the role that owns the database
 #                    AUDIT_BENCH_BIN           the release build of `audit-log`
+#                    AUDIT_TEST_PG_BIN         PostgreSQL's programs: it compares with pgbench
 #
 # The database lies below the project's data folder (AUDIT_DATA_DIR), not in the system's folder for
 # temporary files: that may be memory, where an fsync costs nothing.
@@ -29,7 +30,8 @@ clean_up() {
 start_postgres() {
   dev/postgres.sh start "$place/postgres" 0 --for-tests
   AUDIT_BENCH_DATABASE_URL=$(dev/postgres.sh url "$place/postgres")
-  export AUDIT_BENCH_DATABASE_URL
+  AUDIT_TEST_PG_BIN=$(dev/postgres.sh find-bin)
+  export AUDIT_BENCH_DATABASE_URL AUDIT_TEST_PG_BIN
 }
 
 build() { cargo build --locked --release -p api -p bench; }

@@ -99,7 +99,6 @@ tell() {
   [ "$AUDIT_AUTH" != dev ] || say "(development: every caller is an admin; for this machine only)"
   say ""
   say "  record an entry  curl -sS $url/api/v1/logs -H 'content-type: application/json' -d '$entry'"
-  say "  read the log     curl -sS $url/api/v1/logs"
   say "  data             $where"
   say "  stop             Ctrl-C; the data stays"
   say ""

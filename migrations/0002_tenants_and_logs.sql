@@ -106,13 +106,20 @@ language plpgsql
 volatile
 as $$
 begin
-    insert into tenant (id, name, retention_days, masking, masked_keys, limits)
+    insert into tenant (
+        id, name, suspended, retention_days, masking, masked_keys, legal_hold_reason,
+        legal_hold_by, legal_hold_at, limits
+    )
     values (
         p_id,
         p_name,
+        coalesce((p_settings ->> 'suspended')::boolean, false),
         (p_settings ->> 'retention_days')::integer,
         (p_settings ->> 'masking')::boolean,
         array(select jsonb_array_elements_text(p_settings -> 'masked_keys')),
+        p_settings -> 'legal_hold' ->> 'reason',
+        p_settings -> 'legal_hold' ->> 'by',
+        (p_settings -> 'legal_hold' ->> 'at')::timestamptz,
         (p_settings -> 'limits')::json
     )
     on conflict on constraint tenant_pkey do nothing;

@@ -116,16 +116,23 @@ begin
     -- yesterday and of tomorrow are not opened.
     if v_keyed then
         select
-            array_agg(k.fingerprint order by r.n), array_agg(k.first_seq order by r.n),
-            array_agg(k.entries order by r.n), array_agg(k.recorded_at order by r.n),
-            array_agg(k.refused order by r.n)
+            array_agg(k.fingerprint order by k.n), array_agg(k.first_seq order by k.n),
+            array_agg(k.entries order by k.n), array_agg(k.recorded_at order by k.n),
+            array_agg(k.refused order by k.n)
         into v_key_fingerprint, v_key_first_seq, v_key_entries, v_key_recorded_at, v_key_refused
-        from unnest(r_tenant, r_key) with ordinality r (tenant_id, key, n)
-        left join idempotency_key k
-            on k.tenant_id = r.tenant_id
-            and k.key = r.key
-            and k.recorded_at > v_now - interval '24 hours'
-            and k.recorded_at <= v_now + interval '5 minutes';
+        from (
+            -- A key that was used again after its 24 hours may stand there twice, should the
+            -- clock have gone back since: the later one counts.
+            select distinct on (r.n)
+                r.n, i.fingerprint, i.first_seq, i.entries, i.recorded_at, i.refused
+            from unnest(r_tenant, r_key) with ordinality r (tenant_id, key, n)
+            left join idempotency_key i
+                on i.tenant_id = r.tenant_id
+                and i.key = r.key
+                and i.recorded_at > v_now - interval '24 hours'
+                and i.recorded_at <= v_now + interval '5 minutes'
+            order by r.n, i.recorded_at desc
+        ) k;
     end if;
 
     with request as (

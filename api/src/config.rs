@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
+use thiserror::Error;
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
 const SCRIPT_SETTINGS: [&str; 6] = [
@@ -43,7 +44,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// How to log.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Logging")]
     pub logging: LoggingArgs,
 }
 
@@ -281,6 +282,11 @@ pub struct TokenArgs {
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     pub ttl_s: u64,
 }
+
+/// Put around an error that only another setting can mend; the process ends with code 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("wrong settings")]
+pub struct WrongSettings;
 
 /// Reads flags and environment; ends the process with a message on anything wrong.
 pub fn from_args_and_env() -> Cli {

@@ -66,14 +66,19 @@ impl ApiError {
         }
     }
 
-    /// Checked and refused, with each field's problem.
+    /// Entries that were checked and refused, with each field's problem.
     pub fn invalid(errors: Vec<FieldProblem>) -> Self {
+        Self::refused(ProblemCode::InvalidEntry, errors)
+    }
+
+    /// Something else that was checked and refused, with each field's problem.
+    pub fn refused(code: ProblemCode, errors: Vec<FieldProblem>) -> Self {
         let detail = match &errors[..] {
             [only] if only.field.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.field, only.detail),
             several => format!("{} problems, listed in `errors`", several.len()),
         };
-        Self { errors, ..Self::new(ProblemCode::InvalidEntry, detail) }
+        Self { errors, ..Self::new(code, detail) }
     }
 
     /// A defect of ours: the client gets an id to report, the log gets the cause.
@@ -125,9 +130,10 @@ impl ApiError {
             ProblemCode::UnsupportedMediaType | ProblemCode::UnsupportedEncoding => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            ProblemCode::InvalidEntry | ProblemCode::EmptyBatch | ProblemCode::TooManyEntries => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            ProblemCode::InvalidEntry
+            | ProblemCode::InvalidTenant
+            | ProblemCode::EmptyBatch
+            | ProblemCode::TooManyEntries => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ProblemCode::Overloaded
             | ProblemCode::LogBusy
@@ -243,6 +249,11 @@ impl From<sqlx::Error> for ApiError {
         match error {
             sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
                 Self::internal(error)
+            }
+            // The text of a database's error may quote values; its code does not.
+            sqlx::Error::Database(answer) => {
+                let code = answer.code().unwrap_or_default();
+                Self { cause: Some(format!("SQLSTATE {code}")), ..database_unavailable() }
             }
             error => Self { cause: Some(error.to_string()), ..database_unavailable() },
         }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod idempotency;
 pub mod identity;
+pub mod linger;
 pub mod logging;
 pub mod query;
 pub mod request_log;

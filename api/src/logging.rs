@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogFormat, LoggingArgs};
+use crate::config::{LogFormat, LoggingArgs, WrongSettings};
 
 /// Lines that wait to be written; beyond it a slow terminal loses lines, not requests.
 const LINES_WAITING_MAX: usize = 65_536;
@@ -17,7 +17,8 @@ const LINES_BUFFER_BYTES: usize = 32 << 10;
 /// Starts logging; what is still waiting is written when the guard is dropped.
 pub fn start(args: &LoggingArgs) -> anyhow::Result<WorkerGuard> {
     let filter = EnvFilter::try_new(&args.log_level)
-        .with_context(|| format!("AUDIT_LOG_LEVEL: cannot read {:?}", args.log_level))?;
+        .with_context(|| format!("AUDIT_LOG_LEVEL: cannot read {:?}", args.log_level))
+        .context(WrongSettings)?;
     let terminal = std::io::stderr().is_terminal();
     let (lines, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)

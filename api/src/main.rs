@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use api::commands::{migrate, serve, token};
-use api::config::{self, Cli, Command};
+use api::config::{self, Cli, Command, WrongSettings};
 use api::logging;
 
 #[global_allocator]
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<WrongSettings>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

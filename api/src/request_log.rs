@@ -28,6 +28,7 @@ pub struct Facts(Arc<FactsInner>);
 struct FactsInner {
     request_id: HeaderValue,
     request_id_given: bool,
+    route: OnceLock<MatchedPath>,
     tenant_id: OnceLock<TenantId>,
     entries: AtomicUsize,
 }
@@ -43,9 +44,15 @@ impl Facts {
         Self(Arc::new(FactsInner {
             request_id,
             request_id_given,
+            route: OnceLock::new(),
             tenant_id: OnceLock::new(),
             entries: AtomicUsize::new(0),
         }))
+    }
+
+    /// Which route answers, as the router names it.
+    pub fn set_route(&self, route: MatchedPath) {
+        let _ = self.0.route.set(route);
     }
 
     /// Whose log the request is about.
@@ -77,7 +84,6 @@ fn given_request_id(request: &Request) -> Option<HeaderValue> {
 pub(crate) struct RequestLog {
     facts: Facts,
     method: Method,
-    route: Option<MatchedPath>,
     started: Instant,
 }
 
@@ -86,14 +92,13 @@ impl RequestLog {
     pub(crate) fn begin(request: &mut Request) -> Self {
         let facts = Facts::of(request);
         request.extensions_mut().insert(facts.clone());
-        let route = request.extensions().get::<MatchedPath>().cloned();
-        Self { facts, method: request.method().clone(), route, started: Instant::now() }
+        Self { facts, method: request.method().clone(), started: Instant::now() }
     }
 
     /// Logs the event and returns the request's id to the caller.
     pub(crate) fn end(self, response: &mut Response) {
         response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
-        let route = self.route.as_ref().map_or("", MatchedPath::as_str);
+        let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
         log(&self.facts, self.method.as_str(), route, response, self.started);
     }
 }

@@ -1,6 +1,11 @@
 //! What a request may say about a tenant: checked as a whole, all problems at once.
 
+use std::fmt;
+
 use domain::{FieldCode, FieldProblem, Ident, Masking, ProblemCode, TenantId, Timestamp};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -91,7 +96,7 @@ impl TenantPatch {
         {
             let detail = format!("this instance keeps entries for at least {days_min} days");
             let problem = FieldProblem::new("retention_days", FieldCode::UnknownValue, detail);
-            return Err(ApiError::invalid(vec![problem]));
+            return Err(ApiError::refused(ProblemCode::InvalidTenant, vec![problem]));
         }
         set(&mut settings.name, self.name.as_ref());
         set(&mut settings.suspended, self.suspended.as_ref());
@@ -125,6 +130,44 @@ fn held(before: Option<LegalHold>, reason: &str, by: &str) -> LegalHold {
     })
 }
 
+/// A JSON value, with the names that stand in it twice where it is an object.
+enum Body {
+    Object { members: Map<String, Value>, repeated: Vec<String> },
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if !raw.get().starts_with('{') {
+            return Ok(Self::Other);
+        }
+        serde_json::Deserializer::from_str(raw.get())
+            .deserialize_map(Members)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Body;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Body, A::Error> {
+        let (mut members, mut repeated) = (Map::new(), Vec::new());
+        while let Some((name, value)) = access.next_entry::<String, Value>()? {
+            if members.insert(name.clone(), value).is_some() {
+                repeated.push(name.chars().take(64).collect());
+            }
+        }
+        Ok(Body::Object { members, repeated })
+    }
+}
+
 /// Takes known members out of an object and collects what is wrong with them.
 struct Reader {
     members: Map<String, Value>,
@@ -135,15 +178,19 @@ type Refusal = (FieldCode, String);
 
 impl Reader {
     fn new(body: &[u8]) -> Result<Self, ApiError> {
-        let value: Value = serde_json::from_str(domain::utf8(body)?).map_err(|error| {
+        let body: Body = serde_json::from_str(domain::utf8(body)?).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             ApiError::new(ProblemCode::UnreadableJson, format!("{place}: send JSON"))
         })?;
-        let Value::Object(members) = value else {
+        let Body::Object { members, repeated } = body else {
             let problem = FieldProblem::new("", FieldCode::WrongType, "must be an object");
-            return Err(ApiError::invalid(vec![problem]));
+            return Err(ApiError::refused(ProblemCode::InvalidTenant, vec![problem]));
         };
-        Ok(Self { members, problems: Vec::new() })
+        let mut reader = Self { members, problems: Vec::new() };
+        for name in repeated {
+            reader.note(&name, FieldCode::DuplicateField, "give each field once");
+        }
+        Ok(reader)
     }
 
     fn patch(&mut self) -> TenantPatch {
@@ -193,7 +240,11 @@ impl Reader {
             let detail = format!("cannot be set here: known are {}", fields.join(", "));
             self.note(&name, FieldCode::UnknownField, &detail);
         }
-        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::refused(ProblemCode::InvalidTenant, self.problems))
+        }
     }
 }
 
@@ -245,6 +296,9 @@ fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {
     let keys: Option<Vec<String>> =
         items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
     let keys = keys.ok_or_else(wanted)?;
+    if keys.iter().any(|key| key.contains('\0')) {
+        return Err((FieldCode::NulCharacter, "no key may hold NUL".to_owned()));
+    }
     match Masking::new(true, &keys) {
         Ok(_) => Ok(keys),
         Err(error) => Err((FieldCode::UnknownValue, error.to_string())),

@@ -60,15 +60,16 @@ impl From<Tenant> for KnownTenant {
 pub struct Tenants {
     store: Store,
     autocreate: bool,
+    retention_days_min: i32,
     remembered: Cache<TenantId, Arc<KnownTenant>>,
 }
 
 impl Tenants {
     /// Remembers nothing yet.
-    pub fn new(store: Store, autocreate: bool) -> Self {
+    pub fn new(store: Store, autocreate: bool, retention_days_min: i32) -> Self {
         let remembered =
             Cache::builder().max_capacity(TENANTS_MAX).time_to_live(REMEMBERED).build();
-        Self { store, autocreate, remembered }
+        Self { store, autocreate, retention_days_min, remembered }
     }
 
     /// Finds a tenant; with autocreate, makes it.
@@ -100,18 +101,18 @@ impl Tenants {
         if found.is_some() || !self.autocreate {
             return Ok(found);
         }
-        let settings = default_settings(tenant_id.to_string());
+        let settings = default_settings(tenant_id.to_string(), self.retention_days_min);
         tenants::create(&self.store.worker, tenant_id, &settings).await?;
         tenants::find(&self.store.worker, tenant_id).await
     }
 }
 
 /// What a tenant of that name starts with.
-pub fn default_settings(name: String) -> Settings {
+pub fn default_settings(name: String, retention_days_min: i32) -> Settings {
     Settings {
         name,
         suspended: false,
-        retention_days: RETENTION_DAYS_DEFAULT,
+        retention_days: RETENTION_DAYS_DEFAULT.max(retention_days_min),
         legal_hold: None,
         masking: true,
         masked_keys: Vec::new(),

@@ -61,6 +61,9 @@ impl Upkeep {
     async fn round(&self) -> anyhow::Result<()> {
         // A connection of its own: closing it lets go of the lock that keeps rounds apart.
         let mut connection = store::connect(&self.options, DbRole::Worker).await?;
+        if !partitions::take_turn(&mut connection).await? {
+            return Ok(());
+        }
         let made =
             partitions::make_ahead(&mut connection, self.profile, self.partition_days).await?;
         let dropped = partitions::drop_old_keys(&mut connection).await?;

@@ -8,7 +8,7 @@ use crate::entry::{ENTRY_BYTES_MAX, NewEntry};
 use crate::field::{Field, advice_on_unknown};
 use crate::json::Kind;
 use crate::problem::{FieldCode, FieldProblem, Problems};
-use crate::text::{Ident, InvalidText, Message, Text, UserAgent};
+use crate::text::{Ident, InvalidText, Message, ResourceType, Text, UserAgent};
 use crate::{Action, JsonText, Masking, Severity, Timestamp};
 
 /// How far ahead of ours a client's clock may be.
@@ -99,7 +99,7 @@ impl<'d, 'c> Checker<'d, 'c> {
     fn entry(&mut self) -> Option<NewEntry> {
         let caller = self.context.caller;
         let action = self.required(Field::Action, action);
-        let resource_type = self.required(Field::ResourceType, text);
+        let resource_type = self.required(Field::ResourceType, resource_type);
         Some(NewEntry {
             recorded_by: caller.recorded_by.clone(),
             occurred_at: self.occurred_at(),
@@ -227,6 +227,15 @@ impl Refusal {
 
 fn text<const MIN: usize, const MAX: usize>(text: &str) -> Result<Text<MIN, MAX>, Refusal> {
     Text::parse(text).map_err(Refusal::of_text)
+}
+
+fn resource_type(given: &str) -> Result<ResourceType, Refusal> {
+    let resource_type = text(given)?;
+    if resource_type == NewEntry::OWN_RESOURCE_TYPE {
+        let detail = "`audit_log` stands for entries of the service itself: take another name";
+        return Err(Refusal::new(FieldCode::UnknownValue, detail));
+    }
+    Ok(resource_type)
 }
 
 fn action(text: &str) -> Result<Action, Refusal> {

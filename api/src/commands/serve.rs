@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::app::{App, Parts};
-use crate::config::{AuthMode, ServeArgs};
+use crate::config::{AuthMode, ServeArgs, WrongSettings};
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::routes;
 use crate::store::migrations::Profile;
@@ -30,6 +30,9 @@ use crate::writer::LogWriter;
 /// The tenant of dev mode.
 pub const DEV_TENANT: TenantId =
     TenantId::new(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
+
+/// How long PostgreSQL may take to show itself at the start.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the service until it is told to stop.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -45,13 +48,14 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    args.check_dev_bind()?;
-    let urls = args.database.urls()?;
-    let store = Store::new(&urls, args.reader_connections)?;
-    let authenticator = authenticator(args).await?;
-    let profile = inspect(args, &urls, &store).await?;
+    args.check_dev_bind().context(WrongSettings)?;
+    let urls = args.database.urls().context(WrongSettings)?;
+    let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
+    let authenticator = authenticator(args).await.context(WrongSettings)?;
+    let inspecting = timeout(START_TIMEOUT, inspect(args, &urls, &store)).await;
+    let profile = inspecting.context("PostgreSQL does not answer: is the URL right?")??;
     if args.identity.auth == AuthMode::Dev {
-        let settings = default_settings("dev".to_owned());
+        let settings = default_settings("dev".to_owned(), args.retention_min_days.into());
         tenants::create(&store.worker, DEV_TENANT, &settings).await?;
     }
 
@@ -64,12 +68,16 @@ pub async fn serve(
         called: Arc::clone(&upkeep_called),
     };
     let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
-    let (writer, writing) =
-        LogWriter::start(store.writer_options.clone(), store.worker.clone(), upkeep_called);
+    let (writer, mut writing) =
+        LogWriter::start(store.writer_options.clone(), store.marks.clone(), upkeep_called);
 
     let app = App::new(Parts {
         writer: writer.clone(),
-        tenants: Tenants::new(store.clone(), args.tenant_autocreate),
+        tenants: Tenants::new(
+            store.clone(),
+            args.tenant_autocreate,
+            args.retention_min_days.into(),
+        ),
         store: store.clone(),
         profile,
         authenticator,
@@ -78,7 +86,12 @@ pub async fn serve(
     });
     let address = listener.local_addr()?;
     info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
-    accept(app, listener, stop, Duration::from_secs(args.stop_timeout_s)).await?;
+    tokio::select! {
+        served = accept(app, listener, stop, Duration::from_secs(args.stop_timeout_s)) => served?,
+        // It ends after everybody else. If not, it is better to be started anew than to let
+        // requests wait for an answer that never comes.
+        _ = &mut writing => anyhow::bail!("the log writer has ended: this is a defect"),
+    }
 
     // No request is left: what they queued is written, then the rest goes.
     writer.stop();
@@ -87,7 +100,8 @@ pub async fn serve(
     }
     upkeep_stop.cancel();
     let _ = upkeep.await;
-    let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
+    let closing =
+        async { tokio::join!(store.reader.close(), store.worker.close(), store.marks.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");
     Ok(())

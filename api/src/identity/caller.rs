@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
@@ -128,6 +128,10 @@ impl FromRequestParts<App> for Operator {
 }
 
 fn identity(parts: &Parts) -> Result<Identity, ApiError> {
+    let (facts, route) = (parts.extensions.get::<Facts>(), parts.extensions.get::<MatchedPath>());
+    if let (Some(facts), Some(route)) = (facts, route) {
+        facts.set_route(route.clone());
+    }
     // The proof is put there before any route of the base is reached.
     let proof = parts.extensions.get::<Proof>();
     let proof = proof

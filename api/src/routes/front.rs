@@ -17,6 +17,7 @@ use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 use super::BASE;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::linger;
 use crate::request_log::RequestLog;
 
 /// Answers below this size are not worth compressing.
@@ -25,10 +26,15 @@ const COMPRESSED_BYTES_MIN: u64 = 1_024;
 /// Around every route.
 pub(super) async fn serve(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let log = RequestLog::begin(&mut request);
+    let (mut request, rest) = linger::lend(request);
     let mut response = match prove(&app, &mut request).await {
         Ok(()) => answer(request, next).await,
-        Err(error) => error.into_response(),
+        Err(error) => {
+            drop(request);
+            error.into_response()
+        }
     };
+    rest.discard();
     log.end(&mut response);
     response
 }

@@ -73,14 +73,15 @@ pub fn router(app: App) -> Router {
 
 /// What stands around the routes below the base, whichever they are: the benchmark has its own.
 ///
-/// A single layer, because each costs a request several allocations and copies of itself.
+/// A single layer, because each costs a request several allocations and copies of itself; and
+/// outside of the routes, so that a refusal shows nothing of them, not even in `Allow`.
 pub fn around(base: Router<App>, app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/healthz", on(MethodFilter::GET, health::healthz))
         .route("/readyz", on(MethodFilter::GET, health::readyz))
         .merge(base)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(app.clone(), front::serve))
-        .with_state(app)
+        .with_state(app.clone());
+    Router::new().fallback_service(routes).layer(from_fn_with_state(app, front::serve))
 }

@@ -1,6 +1,7 @@
 //! `/tenants`: for the operator, and for an admin what concerns its own.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
@@ -23,6 +24,7 @@ use crate::store::tenants::{self, Tenant};
 use crate::tenant_patch::{Scope, TenantPatch};
 use crate::tenants::default_settings;
 use crate::writer::AppendError;
+use crate::writer::fault::Fault;
 
 /// Tenants on a page.
 const PAGE_MAX: u32 = 1_000;
@@ -73,15 +75,16 @@ fn read_cursor(text: &str) -> Result<TenantId, ApiError> {
 /// `POST /api/v1/tenants`: makes a tenant with an empty log, once whoever races.
 pub async fn create(
     State(app): State<App>,
-    _operator: Operator,
+    operator: Operator,
     parameters: Parameters,
     body: OperatorBody,
 ) -> Result<Response, ApiError> {
     parameters.allow(&[])?;
     let (id, patch) = TenantPatch::read_new(&body.0)?;
     let tenant_id = id.unwrap_or_else(|| TenantId::new(Uuid::now_v7()));
-    let mut settings = default_settings(String::new());
-    patch.apply(&mut settings, app.retention_min_days, "")?;
+    let mut settings = default_settings(String::new(), app.retention_min_days);
+    let by = operator.defaults.recorded_by.as_str();
+    patch.apply(&mut settings, app.retention_min_days, by)?;
     if !tenants::create(&app.store.worker, tenant_id, &settings).await? {
         let detail = "there is a tenant with this id: change it with PATCH, or take another id";
         return Err(ApiError::new(ProblemCode::TenantExists, detail));
@@ -96,23 +99,23 @@ pub async fn create(
 pub async fn get(
     State(app): State<App>,
     _operator: Operator,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     parameters: Parameters,
 ) -> Result<Json<Tenant>, ApiError> {
     parameters.allow(&[])?;
-    Ok(Json(get_any(&app, parse_id(&id)?).await?))
+    Ok(Json(get_any(&app, parse_id(id)?).await?))
 }
 
 /// `PATCH /api/v1/tenants/{id}`: changes a tenant and records it in its log.
 pub async fn change(
     State(app): State<App>,
     operator: Operator,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     parameters: Parameters,
     body: OperatorBody,
 ) -> Result<Json<Tenant>, ApiError> {
     parameters.allow(&[])?;
-    let tenant_id = parse_id(&id)?;
+    let tenant_id = parse_id(id)?;
     apply(&app, tenant_id, &operator.defaults, &body.0, Scope::Operator).await.map(Json)
 }
 
@@ -140,8 +143,9 @@ pub async fn change_own(
     apply(&app, caller.tenant_id(), &caller.defaults, &body.bytes, Scope::Admin).await.map(Json)
 }
 
-fn parse_id(text: &str) -> Result<TenantId, ApiError> {
-    TenantId::parse(text).map_err(|_| not_found())
+/// What is no id, or not even text, names no tenant.
+fn parse_id(id: Result<Path<String>, PathRejection>) -> Result<TenantId, ApiError> {
+    id.ok().and_then(|Path(id)| TenantId::parse(&id).ok()).ok_or_else(not_found)
 }
 
 fn not_found() -> ApiError {
@@ -173,7 +177,8 @@ async fn apply(
         entry.after = Some(JsonText::of(&settings).map_err(ApiError::internal)?);
         let now = Timestamp::now();
         let worker = &app.store.worker;
-        match tenants::change(worker, tenant_id, now, tenant.version, &settings, &entry).await? {
+        let changing = tenants::change(worker, tenant_id, now, tenant.version, &settings, &entry);
+        match changing.await.map_err(|error| refused(&error))? {
             Ok(()) => {
                 app.tenants.forget(tenant_id).await;
                 return get_any(app, tenant_id).await;
@@ -184,4 +189,11 @@ async fn apply(
         }
     }
     Err(AppendError::SettingsChanged.into())
+}
+
+/// A change goes into the log like everything else, and fails for the same reasons.
+fn refused(error: &sqlx::Error) -> ApiError {
+    let fault = Fault::of(error);
+    fault.log(error);
+    fault.answer().into()
 }

@@ -28,8 +28,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a handler waits for a free connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Connections for upkeep: the workers', tenants' and settlement.
+/// Connections for tenants and probes.
 const WORKER_CONNECTIONS: u32 = 4;
+
+/// Connections for settling lost answers, which must not wait for anything else.
+const MARK_CONNECTIONS: u32 = 1;
 
 /// Every session: nobody waits or works for long, and a peer that went silent lets go of its
 /// locks. `tcp_user_timeout` is the server's side of the socket.
@@ -39,6 +42,8 @@ const SESSION: &str = "
     set idle_in_transaction_session_timeout = '5s';
     set tcp_user_timeout = '5s';
     set search_path = public;
+    select set_config('synchronous_commit', 'on', false)
+        where current_setting('synchronous_commit') <> 'remote_apply';
     set timezone = 'UTC';
 ";
 
@@ -115,8 +120,10 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
 pub struct Store {
     /// For handlers that read.
     pub reader: PgPool,
-    /// For upkeep.
+    /// For tenants and probes.
     pub worker: PgPool,
+    /// For settling lost answers.
+    pub marks: PgPool,
     /// For the writer, which keeps a connection of its own.
     pub writer_options: PgConnectOptions,
 }
@@ -130,6 +137,7 @@ impl Store {
         Ok(Self {
             reader: pool(connect_options(&urls.reader)?, DbRole::Reader, reader_connections),
             worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
+            marks: pool(connect_options(&urls.worker)?, DbRole::Worker, MARK_CONNECTIONS),
             writer_options: connect_options(&urls.writer)?,
         })
     }

@@ -3,7 +3,9 @@
 //! A partition is made as a table of its own and attached: `create table … partition of` would
 //! wait for every statement on the log and let every other wait behind it.
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, FromRow, PgConnection, PgExecutor};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, FromRow, PgConnection, PgExecutor, PgPool,
+};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime, UtcDateTime};
 
@@ -49,6 +51,12 @@ struct Range {
     to: OffsetDateTime,
 }
 
+/// Whether this session has partitions to itself, until its connection closes: when somebody else
+/// works on them, that does for everybody.
+pub async fn take_turn(db: impl PgExecutor<'_>) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(ROUND_LOCK).fetch_one(db).await
+}
+
 /// Makes what is missing, of the log (on the native profile) and of the idempotency keys.
 /// Returns how many were made. The session must be able to become `audit_owner`.
 pub async fn make_ahead(
@@ -56,14 +64,6 @@ pub async fn make_ahead(
     profile: Profile,
     partition_days: u16,
 ) -> anyhow::Result<usize> {
-    // Let go of when the connection closes; somebody else's round does for this one.
-    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-        .bind(ROUND_LOCK)
-        .fetch_one(&mut *connection)
-        .await?;
-    if !alone {
-        return Ok(0);
-    }
     let keys = Table { name: "idempotency_key", width: KEYS_WIDTH, ahead: KEYS_AHEAD };
     let mut made = make_table_ahead(connection, keys).await?;
     if profile == Profile::Native {
@@ -130,13 +130,16 @@ async fn last_end(db: impl PgExecutor<'_>, table: &str) -> sqlx::Result<Option<O
     .await
 }
 
-/// Whether there are partitions for the days to come.
-pub async fn reach(db: impl PgExecutor<'_>, profile: Profile) -> sqlx::Result<bool> {
-    if profile == Profile::Timescale {
-        return Ok(true);
-    }
-    let end = last_end(db, "audit_log").await?;
-    Ok(end.is_some_and(|end| end >= OffsetDateTime::now_utc() + AHEAD_MIN))
+/// Whether there are partitions for the days to come, of the log and of the keys.
+pub async fn reach(db: &PgPool, profile: Profile) -> sqlx::Result<bool> {
+    let needed = OffsetDateTime::now_utc() + AHEAD_MIN;
+    let keys = last_end(db, "idempotency_key").await?;
+    let log = match profile {
+        // TimescaleDB makes chunks when they are needed.
+        Profile::Timescale => Some(needed),
+        Profile::Native => last_end(db, "audit_log").await?,
+    };
+    Ok(keys.min(log).is_some_and(|end| end >= needed))
 }
 
 /// Makes a table like the parent and attaches it, in one short transaction.
@@ -188,7 +191,7 @@ pub async fn drop_old_keys(connection: &mut PgConnection) -> anyhow::Result<usiz
             Err(error) => tries.again(error).await?,
         }
     }
-    connection.execute("reset role; reset lock_timeout").await?;
+    connection.execute("set role audit_worker; reset lock_timeout").await?;
     Ok(dropped)
 }
 

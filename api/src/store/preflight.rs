@@ -97,13 +97,20 @@ async fn check_profile(store: &Store) -> anyhow::Result<Profile> {
             })?;
     let profile = profile.as_deref().and_then(Profile::parse);
     let profile = profile.ok_or_else(|| anyhow::anyhow!("the schema names no known profile"))?;
-    let partitioned: bool = sqlx::query_scalar(
-        "select relkind = 'p' from pg_class where oid = 'public.audit_log'::regclass",
-    )
+    let partitioned: bool = sqlx::query_scalar(match profile {
+        Profile::Native => {
+            "select relkind = 'p' from pg_class where oid = 'public.audit_log'::regclass"
+        }
+        Profile::Timescale => {
+            "select exists (
+                select from timescaledb_information.hypertables where hypertable_name = 'audit_log'
+             )"
+        }
+    })
     .fetch_one(&store.worker)
     .await?;
     anyhow::ensure!(
-        partitioned == (profile == Profile::Native),
+        partitioned,
         "the schema says profile {}, but the table audit_log is not kept that way: was it \
          restored without its extension?",
         profile.as_str()

@@ -9,7 +9,7 @@ use crate::store::append::{CLOCKS_APART, MARK_MOVED};
 
 /// Why a call wrote nothing, or may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// A value that the table does not take: one of the requests is at fault.
     Refused,
     /// A head could not be locked in time.
@@ -28,7 +28,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// An error *answer* means that the transaction was rolled back; anything else leaves it open.
-    pub(super) fn of(error: &sqlx::Error) -> Self {
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(inner) => match inner.try_downcast_ref::<PgDatabaseError>() {
                 Some(answer) => Self::of_answer(answer),
@@ -74,7 +74,7 @@ impl Fault {
     }
 
     /// What the caller of a request that was in it is told.
-    pub(super) fn answer(self) -> AppendError {
+    pub(crate) fn answer(self) -> AppendError {
         match self {
             Self::Refused => AppendError::Refused,
             Self::HeadHeld => AppendError::LogBusy,
@@ -86,7 +86,7 @@ impl Fault {
 
     /// Once for each fault. The text of a database's error may quote what was to be written, so
     /// only its code and the names in it are logged.
-    pub(super) fn log(self, error: &sqlx::Error) {
+    pub(crate) fn log(self, error: &sqlx::Error) {
         let answer = error.as_database_error();
         let code = answer.and_then(DatabaseError::code).unwrap_or_default();
         let constraint = answer.and_then(|answer| answer.constraint()).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! is given after COMMIT and never before; when it cannot be known whether a batch committed,
 //! the writer's mark tells (see `Writer::settle`).
 
-mod fault;
+pub(crate) mod fault;
 mod queue;
 
 use std::sync::Arc;
@@ -114,14 +114,14 @@ impl LogWriter {
     /// Starts the writer. The task ends when [`stop`](Self::stop) was called and all is written.
     pub fn start(
         options: PgConnectOptions,
-        worker: PgPool,
+        marks: PgPool,
         upkeep: Arc<Notify>,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
             queue: Arc::clone(&queue),
             options,
-            worker,
+            marks,
             upkeep,
             session: None,
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
@@ -152,7 +152,7 @@ impl LogWriter {
 struct Writer {
     queue: Arc<Queue>,
     options: PgConnectOptions,
-    worker: PgPool,
+    marks: PgPool,
     /// Called when a partition is missing.
     upkeep: Arc<Notify>,
     session: Option<PgConnection>,
@@ -264,7 +264,7 @@ impl Writer {
         let session = session.map_err(|error| Fault::unreachable(&error))?;
         if self.call.epoch == 0 {
             let replica = Uuid::new_v4();
-            let opened = timeout(SETTLE_TIMEOUT, marks::open(&self.worker, replica)).await;
+            let opened = timeout(SETTLE_TIMEOUT, marks::open(&self.marks, replica)).await;
             opened
                 .unwrap_or(Err(sqlx::Error::PoolTimedOut))
                 .map_err(|error| Fault::unreachable(&error))?;
@@ -282,7 +282,7 @@ impl Writer {
         let (replica, batch) = (self.call.replica, self.call.batch);
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         loop {
-            let settling = marks::settle(&self.worker, replica);
+            let settling = marks::settle(&self.marks, replica);
             match tokio::time::timeout_at(deadline, settling).await {
                 Ok(Ok(Some(mark))) => {
                     self.call.epoch = mark.epoch;

@@ -1,5 +1,19 @@
 //! The service's tests: one binary, a fresh database for each test, real parts throughout.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")]
 
+mod bad_input;
+mod bodies;
+mod clock;
+mod defects;
+mod guilty;
+mod idempotency;
+mod isolation;
+mod matrix;
+mod order;
+mod pages;
+mod problems;
+mod reading;
+mod settings;
 mod support;
+mod tenants;
 mod writing;

@@ -50,8 +50,9 @@ pub async fn record(
     parameters.allow(&["partial"])?;
     let partial = parameters.flag("partial")?;
     let (items, key) = body.work(|| {
-        let items = read(body.media, body.text()?)?;
-        Ok::<_, ApiError>((items, key.of(caller.defaults.recorded_by.as_str(), &body.bytes)?))
+        // The key first: what is wrong with it is a 400, and of the body there may be a 422.
+        let key = key.of(caller.defaults.recorded_by.as_str(), &body.bytes)?;
+        Ok::<_, ApiError>((read(body.media, body.text()?)?, key))
     })?;
     let appended = append(&app, &caller, &body.permit, key.as_ref(), |context| {
         body.work(|| check(&items, context, partial))

@@ -1,5 +1,6 @@
 //! `/logs/{id}`: one entry.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -16,13 +17,13 @@ use crate::store::entries;
 pub async fn get(
     State(app): State<App>,
     caller: Reader,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     parameters.allow(&[])?;
     // Another tenant's id is told from the id alone, without a query.
-    let id = EntryId::parse(&id).map_err(|_| not_found())?;
+    let id = id.ok().and_then(|Path(id)| EntryId::parse(&id).ok()).ok_or_else(not_found)?;
     let place = id.place_in(caller.tenant_id()).ok_or_else(not_found)?;
     let mut transaction = app.store.read(caller.tenant_id()).await?;
     let found = entries::find(&mut *transaction, caller.tenant_id(), place).await?;

@@ -1,10 +1,12 @@
 //! The service in this process, on a port of its own, and callers of it.
 
+use std::sync::OnceLock;
+
 use api::commands::serve;
 use api::config::{Cli, Command, ServeArgs};
 use clap::Parser as _;
 use domain::TenantId;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -32,11 +34,38 @@ impl TestApp {
         Self::start_with(TestDb::new().await, &[]).await
     }
 
+    /// A service that many tests share, on a database and a runtime of its own.
+    ///
+    /// For tests that leave nothing behind but entries of their own tenants.
+    pub(crate) async fn shared() -> &'static Self {
+        static SHARED: OnceLock<TestApp> = OnceLock::new();
+        let starting = tokio::task::spawn_blocking(|| {
+            SHARED.get_or_init(|| {
+                let (started, app) = std::sync::mpsc::channel();
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Runtime::new().unwrap();
+                    runtime.block_on(async {
+                        started.send(Self::start().await).unwrap();
+                        std::future::pending::<()>().await;
+                    });
+                });
+                app.recv().unwrap()
+            })
+        });
+        starting.await.unwrap()
+    }
+
     /// Starts on this database, with more flags.
     pub(crate) async fn start_with(db: TestDb, flags: &[&str]) -> Self {
+        let url = db.url();
+        Self::start_at(db, &url, flags).await
+    }
+
+    /// The same, with a URL of its own for this database.
+    pub(crate) async fn start_at(db: TestDb, url: &str, flags: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let args = serve_args(&db.url(), flags);
+        let args = serve_args(url, flags);
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let stopped = async {
@@ -47,7 +76,8 @@ impl TestApp {
         let app = Self {
             base,
             db,
-            client: reqwest::Client::new(),
+            // Connections belong to the runtime of the test that opened them.
+            client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             stop: Some(stop),
             serving: Some(serving),
         };
@@ -84,6 +114,11 @@ impl TestApp {
     /// A caller of this tenant.
     pub(crate) fn caller(&self, tenant_id: TenantId, role: &str) -> Caller<'_> {
         Caller { app: self, headers: identity(Some(tenant_id), role) }
+    }
+
+    /// Somebody who sends what they like.
+    pub(crate) fn with_headers(&self, headers: HeaderMap) -> Caller<'_> {
+        Caller { app: self, headers }
     }
 
     /// Somebody who runs the instance.
@@ -136,12 +171,62 @@ impl Answer {
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
+
+    /// Fails unless this is that problem, told as problems are.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["type"], format!("urn:audit-log:problem:{code}"));
+        assert!(!self.body["detail"].as_str().unwrap().is_empty());
+    }
+
+    /// What is wrong with the fields, as index (-1 where there is none), field and code.
+    pub(crate) fn field_problems(&self) -> Vec<(i64, &str, &str)> {
+        let errors = self.body["errors"].as_array();
+        let errors = errors.map(Vec::as_slice).unwrap_or_default();
+        errors
+            .iter()
+            .map(|error| {
+                let index = error["index"].as_i64().unwrap_or(-1);
+                let field = error["field"].as_str().unwrap_or_default();
+                (index, field, error["code"].as_str().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Fails unless this is a 201; gives the answer back.
+    #[track_caller]
+    pub(crate) fn created(self) -> Self {
+        assert_eq!(self.status, StatusCode::CREATED, "{self:?}");
+        self
+    }
 }
 
 impl Caller<'_> {
     /// The same caller with one header more, or another value of it.
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().unwrap());
+        self
+    }
+
+    /// The same caller with this header once more.
+    pub(crate) fn with_another(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
+    /// The same caller with bytes in a header that need not be text.
+    pub(crate) fn with_bytes(mut self, name: &'static str, value: &[u8]) -> Self {
+        let value = HeaderValue::from_bytes(value).unwrap();
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The same caller without a header.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.remove(name);
         self
     }
 
@@ -173,6 +258,11 @@ impl Caller<'_> {
         send(self.request(Method::POST, path).header("content-type", media).body(body)).await
     }
 
+    /// Records one entry with more members than it needs.
+    pub(crate) async fn post_entry(&self, members: Value) -> Answer {
+        self.post("/logs", &entry(members)).await
+    }
+
     /// Records an entry and gives its id.
     pub(crate) async fn record(&self, action: &str) -> Uuid {
         let body = json!({ "action": action, "resource_type": "thing" });
@@ -189,4 +279,12 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let text = answer.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
     Answer { status, headers, text, body }
+}
+
+/// The smallest entry there is, with more members or other ones.
+pub(crate) fn entry(members: Value) -> Value {
+    let mut entry = json!({ "action": "UPDATE", "resource_type": "thing" });
+    let Value::Object(members) = members else { unreachable!("members are an object") };
+    entry.as_object_mut().unwrap().extend(members);
+    entry
 }

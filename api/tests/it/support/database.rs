@@ -45,6 +45,35 @@ impl TestDb {
         options(&self.name).to_url_lossy().to_string()
     }
 
+    /// Its URL, as this role.
+    pub(crate) fn url_of(&self, role: &str) -> String {
+        let options = options(&self.name).username(role);
+        options.to_url_lossy().to_string()
+    }
+
+    /// Gives the database to a login that is no superuser but may make roles; returns its name.
+    pub(crate) async fn plain_owner(&self) -> String {
+        const OWNER: &str = "audit_test_owner";
+        let mut admin = connect_admin("postgres").await;
+        let statements = format!(
+            "do $$ begin create role {OWNER} login createrole;
+             exception when duplicate_object or unique_violation then null; end $$;
+             alter database {name} owner to {OWNER};",
+            name = self.name
+        );
+        run(&mut admin, statements).await;
+        // From 16 on, who did not make a role cannot take it.
+        let taken = "do $$ begin
+            if current_setting('server_version_num')::integer >= 160000
+                and to_regrole('audit_owner') is not null then
+                grant audit_owner, audit_writer, audit_reader, audit_worker
+                    to audit_test_owner with admin option;
+            end if;
+        end $$";
+        run(&mut admin, taken.to_owned()).await;
+        OWNER.to_owned()
+    }
+
     /// A session as superuser, for looking at what the service did.
     pub(crate) async fn admin(&self) -> PgConnection {
         connect_admin(&self.name).await

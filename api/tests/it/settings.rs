@@ -1,0 +1,263 @@
+//! Settings: a wrong one is named, an unsafe one refused, a secret one kept.
+
+use std::path::Path;
+
+use api::commands::serve::DEV_TENANT;
+use api::config::{self, Cli};
+use clap::CommandFactory as _;
+use domain::TenantId;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor as _};
+
+use crate::support::app::{SECRET, identity, send};
+use crate::support::command::{self, Ended, Running};
+use crate::support::database::TestDb;
+
+const GATEWAY: (&str, &str) = ("AUDIT_GATEWAY_SECRET", SECRET);
+
+#[track_caller]
+fn assert_refused(ended: &Ended, code: i32, says: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    for part in says {
+        assert!(ended.stderr.contains(part), "{part} is not in: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains(SECRET), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+}
+
+/// A database URL that is never reached.
+const NOWHERE: (&str, &str) = ("AUDIT_DATABASE_URL", "postgres://planted-password@127.0.0.1:1/x");
+
+#[test]
+fn the_example_lists_each_setting_once_in_the_order_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.env.example");
+    let example = std::fs::read_to_string(&path).expect(".env.example");
+    let listed: Vec<_> = example
+        .lines()
+        .map(|line| line.trim_start_matches('#').trim_start())
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("AUDIT_"))
+        .collect();
+    let known = config::known_settings();
+    // A _FILE goes without saying, each secret has one; what only scripts read comes last.
+    let (scripts, own): (Vec<_>, Vec<_>) = known
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.ends_with("_FILE"))
+        .partition(|name| !of_a_command(name));
+    assert_eq!(listed, [own, scripts].concat());
+}
+
+fn of_a_command(name: &str) -> bool {
+    let cli = Cli::command();
+    let mut args = cli.get_subcommands().flat_map(clap::Command::get_arguments);
+    args.any(|arg| arg.get_env().is_some_and(|env| env == name))
+        || cli.get_arguments().any(|arg| arg.get_env().is_some_and(|env| env == name))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_setting_is_named_with_the_nearest_one() {
+    for command in ["serve", "migrate", "token"] {
+        let env = [NOWHERE, GATEWAY, ("AUDIT_LISTN", "x"), ("AUDIT_TEST_ANYTHING", "x")];
+        let ended = command::run(&[command], &env).await;
+        assert_refused(&ended, 2, &["AUDIT_LISTN", "did you mean AUDIT_LISTEN?"]);
+        assert!(!ended.stderr.contains("AUDIT_TEST_ANYTHING"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
+    for (name, value) in [
+        ("AUDIT_LISTEN", "8000"),
+        ("AUDIT_AUTH", "none"),
+        ("AUDIT_PARTITION_DAYS", "0"),
+        ("AUDIT_PARTITION_DAYS", "seven"),
+        ("AUDIT_RETENTION_MIN_DAYS", "-1"),
+        ("AUDIT_ADMISSION_MIB", "1"),
+        ("AUDIT_READER_CONNECTIONS", "0"),
+        ("AUDIT_STOP_TIMEOUT_S", "soon"),
+        ("AUDIT_TENANT_AUTOCREATE", "perhaps"),
+        ("AUDIT_LOG_FORMAT", "xml"),
+        ("AUDIT_JWT_LEEWAY_S", "99999"),
+    ] {
+        let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, (name, value)]).await;
+        assert_refused(&ended, 2, &[name]);
+    }
+    let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, ("AUDIT_LOG_LEVEL", "a=b=c")]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("AUDIT_LOG_LEVEL"), "{ended:?}");
+    let ended = command::run(&["serve", "--listen", "here"], &[NOWHERE, GATEWAY]).await;
+    assert_refused(&ended, 2, &["--listen"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_what_it_needs_the_service_does_not_start() {
+    let empty = ("AUDIT_GATEWAY_SECRET", "");
+    let (one_empty, three) = (("AUDIT_GATEWAY_SECRET", "a,"), ("AUDIT_GATEWAY_SECRET", "a,b,c"));
+    let bad_url = ("AUDIT_DATABASE_URL", "planted-password");
+    for (env, says) in [
+        (&[NOWHERE][..], "AUDIT_GATEWAY_SECRET"),
+        (&[NOWHERE, empty], "AUDIT_GATEWAY_SECRET"),
+        (&[NOWHERE, one_empty], "AUDIT_GATEWAY_SECRET"),
+        (&[NOWHERE, three], "AUDIT_GATEWAY_SECRET"),
+        (&[GATEWAY], "AUDIT_DATABASE_URL"),
+        (&[GATEWAY, bad_url], "database URL"),
+        (&[NOWHERE, GATEWAY], "cannot reach PostgreSQL"),
+        (&[NOWHERE, ("AUDIT_AUTH", "jwt")], "AUDIT_JWT_JWKS"),
+    ] {
+        let mut env = env.to_vec();
+        env.push(("AUDIT_LISTEN", "127.0.0.1:0"));
+        let ended = command::run(&["serve"], &env).await;
+        assert_refused(&ended, 1, &[says]);
+        assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_mode_is_for_this_machine_unless_somebody_insists() {
+    let db = TestDb::new().await;
+    let url = db.url();
+    let everywhere = ["serve", "--auth", "dev", "--listen", "0.0.0.0:0"];
+    let ended = command::run(&everywhere, &[("AUDIT_DATABASE_URL", &url)]).await;
+    assert_refused(&ended, 1, &["AUDIT_DEV_I_KNOW"]);
+    let env = [("AUDIT_DATABASE_URL", &*url), ("AUDIT_DEV_I_KNOW", "1")];
+    let args = ["--auth", "dev", "--log-level", "info"];
+    let running = Running::serve(&args, &env).await;
+    let client = reqwest::Client::new();
+    // Whoever comes is the developer; identity headers count for nothing.
+    let stranger = identity(Some(TenantId::new(uuid::Uuid::now_v7())), "auditor");
+    let request = client.post(format!("{}/api/v1/logs", running.base)).headers(stranger);
+    let body = json!({ "action": "VIEW", "resource_type": "thing" });
+    let answer = send(request.json(&body)).await.created();
+    assert_eq!(answer.body["tenant_id"], json!(DEV_TENANT));
+    assert_eq!(answer.body["recorded_by"], "dev");
+    assert_eq!(running.stop().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_may_come_from_a_file_but_not_from_two_places() {
+    let db = TestDb::new().await;
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (secret, url) = (file("secret", &format!("{SECRET}\n")), file("url", &db.url()));
+    let files = [("AUDIT_GATEWAY_SECRET_FILE", &*secret), ("AUDIT_DATABASE_URL_FILE", &*url)];
+    let running = Running::serve(&[], &files).await;
+    let request = reqwest::Client::new().get(format!("{}/api/v1/tenants", running.base));
+    let answer = send(request.headers(identity(None, "operator"))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(running.stop().await.0, Some(0));
+
+    let both = [files[0], files[1], GATEWAY];
+    let says = ["AUDIT_GATEWAY_SECRET", "AUDIT_GATEWAY_SECRET_FILE"];
+    assert_refused(&command::run(&["serve", "--listen", "127.0.0.1:0"], &both).await, 1, &says);
+    let missing = [("AUDIT_GATEWAY_SECRET_FILE", "/nowhere"), files[1]];
+    let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &missing).await;
+    assert_refused(&ended, 1, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_may_lose_commits_is_refused_unless_somebody_insists() {
+    for unsafe_value in ["off", "local", "remote_write"] {
+        let db = TestDb::new().await;
+        let mut admin = db.admin().await;
+        let name: String =
+            sqlx::query_scalar("select current_database()").fetch_one(&mut admin).await.unwrap();
+        let set = format!("alter database {name} set synchronous_commit = {unsafe_value}");
+        admin.execute(AssertSqlSafe(set)).await.unwrap();
+        let url = db.url();
+        let env = [("AUDIT_DATABASE_URL", &*url), GATEWAY];
+        let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &env).await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        for says in ["synchronous_commit", unsafe_value, "AUDIT_ALLOW_UNSAFE_POSTGRES=1"] {
+            assert!(ended.stderr.contains(says), "{says}: {ended:?}");
+        }
+        if unsafe_value == "off" {
+            let env = [env[0], env[1], ("AUDIT_ALLOW_UNSAFE_POSTGRES", "1")];
+            assert_eq!(Running::serve(&[], &env).await.stop().await.0, Some(0));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_prepares_a_database_that_serve_refuses_before() {
+    let db = TestDb::empty().await;
+    let url = db.url();
+    let env = [("AUDIT_DATABASE_URL", &*url), GATEWAY];
+    let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &env).await;
+    assert_refused(&ended, 1, &["audit-log migrate"]);
+    for applied in [true, false] {
+        let ended = command::run(&["migrate", "--profile", "native"], &env).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.contains("profile native"), "{ended:?}");
+        assert_eq!(!ended.stdout.contains(" 0 of "), applied, "{ended:?}");
+    }
+    let ended = command::run(&["migrate", "--profile", "timescale"], &env).await;
+    assert_refused(&ended, 1, &["cannot be changed in place"]);
+    assert_eq!(Running::serve(&[], &env).await.stop().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_shows_an_example() {
+    for command in ["serve", "migrate", "token"] {
+        let ended = command::run(&[command, "--help"], &[]).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.contains("Example:"), "{ended:?}");
+    }
+    let with_secret = command::run(&["serve", "--help"], &[GATEWAY, NOWHERE]).await;
+    assert!(!with_secret.stdout.contains(SECRET));
+    assert!(!with_secret.stdout.contains("planted-password"));
+}
+
+/// The log says what happened, never what was said.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_and_nothing_of_an_entry_reaches_the_log() {
+    let db = TestDb::new().await;
+    let url = db.url();
+    let env = [("AUDIT_DATABASE_URL", &*url), GATEWAY, ("AUDIT_LOG_LEVEL", "debug")];
+    let running = Running::serve(&["--tenant-autocreate"], &env).await;
+    let client = reqwest::Client::new();
+    let tenant_id = TenantId::new(uuid::Uuid::now_v7());
+    let poison = "alter table audit_log add constraint audit_log_test_poison
+        check (message <> 'planted poison') not valid";
+    db.admin().await.execute(poison).await.unwrap();
+    let mut statuses = Vec::new();
+    for (message, secret) in [
+        ("planted message", SECRET),
+        ("planted poison", SECRET),
+        ("planted \u{0}", SECRET),
+        ("planted message", "planted-wrong-secret"),
+    ] {
+        for path in ["logs", "logs/bulk?partial=true", "logs?planted=parameter"] {
+            let mut headers = identity(Some(tenant_id), "user");
+            headers.insert("x-gateway-secret", secret.parse().unwrap());
+            headers.insert("x-user-name", "planted name".parse().unwrap());
+            headers.insert("x-forwarded-for", "203.0.113.99".parse().unwrap());
+            headers.insert("user-agent", "planted agent".parse().unwrap());
+            headers.insert("idempotency-key", "planted-key".parse().unwrap());
+            let entry = json!({
+                "action": "VIEW", "resource_type": "planted-type", "message": message,
+                "metadata": { "planted": "planted", "password": "planted" },
+            });
+            let body = if path.contains("bulk") { json!([entry]) } else { entry };
+            let request = client.post(format!("{}/api/v1/{path}", running.base));
+            statuses.push(send(request.headers(headers).json(&body)).await.status.as_u16());
+        }
+    }
+    assert!(
+        [201, 400, 401, 409, 422].iter().all(|status| statuses.contains(status)),
+        "{statuses:?}"
+    );
+    let (code, log) = running.stop().await;
+    assert_eq!(code, Some(0));
+    let requests = log.iter().filter(|line| line.contains("\"message\":\"request\"")).count();
+    assert_eq!(requests, statuses.len(), "each request is one event");
+    for line in &log {
+        assert!(!line.contains("planted") && !line.contains("203.0.113.99"), "{line}");
+        assert!(!line.contains(SECRET) && !line.contains("alice"), "{line}");
+    }
+}
