@@ -59,7 +59,7 @@ async fn panicking() -> String {
         retention_min_days: 7,
     });
     let panics = || async { panic!("planted panic") as &'static str };
-    let service = routes::around(Router::new().route("/panics", get(panics)), app);
+    let service = routes::around(Router::new().route("/api/v1/panics", get(panics)), app);
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

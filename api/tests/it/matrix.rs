@@ -371,7 +371,7 @@ async fn a_tenants_settings_are_checked_in_the_same_order() {
             ("?x=1", "application/json", &large, 413, "body_too_large"),
             ("?x=1", "application/json", "{", 400, "unknown_parameter"),
             ("", "application/json", "{", 400, "unreadable_json"),
-            ("", "application/json", r#"{"x":1}"#, 422, "invalid_entry"),
+            ("", "application/json", r#"{"x":1}"#, 422, "invalid_tenant"),
         ] {
             let request = caller.request(method.clone(), &format!("{path}{query}"));
             let request = request.header("content-type", media).body(body.to_owned());

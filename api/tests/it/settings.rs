@@ -85,7 +85,7 @@ async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         assert_refused(&ended, 2, &[name]);
     }
     let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, ("AUDIT_LOG_LEVEL", "a=b=c")]).await;
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("AUDIT_LOG_LEVEL"), "{ended:?}");
     let ended = command::run(&["serve", "--listen", "here"], &[NOWHERE, GATEWAY]).await;
     assert_refused(&ended, 2, &["--listen"]);
@@ -96,20 +96,20 @@ async fn without_what_it_needs_the_service_does_not_start() {
     let empty = ("AUDIT_GATEWAY_SECRET", "");
     let (one_empty, three) = (("AUDIT_GATEWAY_SECRET", "a,"), ("AUDIT_GATEWAY_SECRET", "a,b,c"));
     let bad_url = ("AUDIT_DATABASE_URL", "planted-password");
-    for (env, says) in [
-        (&[NOWHERE][..], "AUDIT_GATEWAY_SECRET"),
-        (&[NOWHERE, empty], "AUDIT_GATEWAY_SECRET"),
-        (&[NOWHERE, one_empty], "AUDIT_GATEWAY_SECRET"),
-        (&[NOWHERE, three], "AUDIT_GATEWAY_SECRET"),
-        (&[GATEWAY], "AUDIT_DATABASE_URL"),
-        (&[GATEWAY, bad_url], "database URL"),
-        (&[NOWHERE, GATEWAY], "cannot reach PostgreSQL"),
-        (&[NOWHERE, ("AUDIT_AUTH", "jwt")], "AUDIT_JWT_JWKS"),
+    for (env, code, says) in [
+        (&[NOWHERE][..], 2, "AUDIT_GATEWAY_SECRET"),
+        (&[NOWHERE, empty], 2, "AUDIT_GATEWAY_SECRET"),
+        (&[NOWHERE, one_empty], 2, "AUDIT_GATEWAY_SECRET"),
+        (&[NOWHERE, three], 2, "AUDIT_GATEWAY_SECRET"),
+        (&[GATEWAY], 2, "AUDIT_DATABASE_URL"),
+        (&[GATEWAY, bad_url], 2, "database URL"),
+        (&[NOWHERE, GATEWAY], 1, "cannot reach PostgreSQL"),
+        (&[NOWHERE, ("AUDIT_AUTH", "jwt")], 2, "AUDIT_JWT_JWKS"),
     ] {
         let mut env = env.to_vec();
         env.push(("AUDIT_LISTEN", "127.0.0.1:0"));
         let ended = command::run(&["serve"], &env).await;
-        assert_refused(&ended, 1, &[says]);
+        assert_refused(&ended, code, &[says]);
         assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
     }
 }
@@ -120,7 +120,7 @@ async fn dev_mode_is_for_this_machine_unless_somebody_insists() {
     let url = db.url();
     let everywhere = ["serve", "--auth", "dev", "--listen", "0.0.0.0:0"];
     let ended = command::run(&everywhere, &[("AUDIT_DATABASE_URL", &url)]).await;
-    assert_refused(&ended, 1, &["AUDIT_DEV_I_KNOW"]);
+    assert_refused(&ended, 2, &["AUDIT_DEV_I_KNOW"]);
     let env = [("AUDIT_DATABASE_URL", &*url), ("AUDIT_DEV_I_KNOW", "1")];
     let args = ["--auth", "dev", "--log-level", "info"];
     let running = Running::serve(&args, &env).await;
@@ -154,10 +154,10 @@ async fn a_secret_may_come_from_a_file_but_not_from_two_places() {
 
     let both = [files[0], files[1], GATEWAY];
     let says = ["AUDIT_GATEWAY_SECRET", "AUDIT_GATEWAY_SECRET_FILE"];
-    assert_refused(&command::run(&["serve", "--listen", "127.0.0.1:0"], &both).await, 1, &says);
+    assert_refused(&command::run(&["serve", "--listen", "127.0.0.1:0"], &both).await, 2, &says);
     let missing = [("AUDIT_GATEWAY_SECRET_FILE", "/nowhere"), files[1]];
     let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &missing).await;
-    assert_refused(&ended, 1, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
+    assert_refused(&ended, 2, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -224,7 +224,7 @@ async fn an_admin_changes_of_its_own_tenant_what_an_admin_may() {
         [json!({ "suspended": true }), json!({ "limits": {} }), json!({ "id": tenant_id })]
     {
         let answer = admin.patch("/tenants/self", &refused).await;
-        answer.assert_problem(422, "invalid_entry");
+        answer.assert_problem(422, "invalid_tenant");
         assert_eq!(answer.field_problems()[0].2, "unknown_field");
     }
     assert_len(app, tenant_id, 1).await;
@@ -272,7 +272,7 @@ async fn a_legal_hold_has_a_reason_an_author_and_an_end() {
         json!({ "reason": "a\0b" }),
     ] {
         let answer = operator.patch(&path, &json!({ "legal_hold": bad })).await;
-        answer.assert_problem(422, "invalid_entry");
+        answer.assert_problem(422, "invalid_tenant");
         assert_eq!(answer.field_problems()[0].1, "legal_hold");
     }
     let free = changed(&operator, &path, json!({ "legal_hold": null })).await;
@@ -319,7 +319,7 @@ async fn a_tenant_that_cannot_be_is_refused_and_not_made() {
         let made = app.operator().post("/tenants", &new).await;
         let patched = app.operator().patch(&path, &json!({ field: value })).await;
         for answer in [made, patched] {
-            answer.assert_problem(422, "invalid_entry");
+            answer.assert_problem(422, "invalid_tenant");
             assert_eq!(answer.field_problems()[0].1, field, "{answer:?}");
         }
     }
@@ -329,11 +329,11 @@ async fn a_tenant_that_cannot_be_is_refused_and_not_made() {
         (json!([]), "", "wrong_type"),
     ] {
         let answer = app.operator().post("/tenants", &body).await;
-        answer.assert_problem(422, "invalid_entry");
+        answer.assert_problem(422, "invalid_tenant");
         assert_eq!(answer.field_problems(), [(-1, field, code)]);
     }
     let id = app.operator().patch(&path, &json!({ "id": tenant_id })).await;
-    id.assert_problem(422, "invalid_entry");
+    id.assert_problem(422, "invalid_tenant");
     for body in [&b"{"[..], b"\xff", br#"{"name":"\ud800"}"#] {
         let answer = app.operator().post_raw("/tenants", "application/json", body.to_vec()).await;
         assert!([400, 422].contains(&answer.status.as_u16()), "{answer:?}");
