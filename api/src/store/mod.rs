@@ -34,7 +34,7 @@ const WORKER_CONNECTIONS: u32 = 4;
 /// Every session: nobody waits or works for long, and a peer that went silent lets go of its
 /// locks. `tcp_user_timeout` is the server's side of the socket.
 const SESSION: &str = "
-    set lock_timeout = '2s';
+    set lock_timeout = '1s';
     set statement_timeout = '5s';
     set idle_in_transaction_session_timeout = '5s';
     set tcp_user_timeout = '5s';
@@ -68,7 +68,10 @@ impl DbRole {
         let own = match self {
             // On its sixth run a prepared page would try a plan over every partition.
             Self::Reader => "set plan_cache_mode = force_custom_plan;",
-            Self::Writer | Self::Worker => "",
+            // A batch that waits for a head holds others, which somebody else's batch waits for:
+            // the time-out of one lock does not bound such a chain, this does.
+            Self::Writer => "set statement_timeout = '2s';",
+            Self::Worker => "",
         };
         format!("{SESSION} {own} set role {};", self.as_str())
     }

@@ -26,9 +26,9 @@ use crate::admission::Permit;
 use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
 use crate::store::{self, DbRole, marks};
 
-/// How long one call of `append` may take. Longer than the session's `lock_timeout`, so that a
-/// held head is told by the database; short enough that other tenants go on within seconds.
-const CALL_TIMEOUT: Duration = Duration::from_millis(2_900);
+/// How long one call of `append` may take. Longer than the session's `statement_timeout`, so that
+/// held heads are told by the database; short enough that other tenants go on within seconds.
+const CALL_TIMEOUT: Duration = Duration::from_millis(2_400);
 
 /// How long a lost answer is looked for before it is called unknown.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -181,7 +181,7 @@ impl Writer {
             match self.call(&batch, batch.skip_held).await {
                 Ok(outcomes) => self.answer(batch, outcomes),
                 Err(Fault::Refused) if batch.requests.len() > 1 => parts.extend(batch.halve()),
-                Err(Fault::HeadHeld) if !batch.skip_held => {
+                Err(Fault::HeadHeld | Fault::TookLong) if !batch.skip_held => {
                     parts.push(Batch { skip_held: true, ..batch });
                 }
                 Err(Fault::Lost) => parts.extend(self.settle_batch(batch).await),
