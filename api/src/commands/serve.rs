@@ -64,8 +64,11 @@ pub async fn serve(
         called: Arc::clone(&upkeep_called),
     };
     let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
-    let (writer, writing) =
-        LogWriter::start(store.writer_options.clone(), store.worker.clone(), upkeep_called);
+    let (writer, writing) = LogWriter::start(
+        store.writer_options.clone(),
+        connect_options(&urls.worker)?,
+        upkeep_called,
+    );
 
     let app = App::new(Parts {
         writer: writer.clone(),
