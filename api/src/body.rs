@@ -81,7 +81,7 @@ impl<const BYTES_MAX: usize> FromRequest<App> for Admitted<BYTES_MAX> {
             let detail = format!("{overloaded}; nothing was written: try again");
             ApiError::new(ProblemCode::Overloaded, detail).retry_after(1)
         })?;
-        let bytes = read(request.into_body(), BYTES_MAX).await?;
+        let bytes = read(request.into_body(), announced, BYTES_MAX).await?;
         permit.shrink_to(bytes.len() as u64);
         Ok(Self { bytes, media, permit: Arc::new(permit) })
     }
@@ -98,8 +98,8 @@ impl FromRequest<App> for OperatorBody {
         if media(request.headers())? != Media::Json {
             return Err(unsupported_media());
         }
-        announced_bytes(&request, TENANT_BODY_BYTES_MAX)?;
-        read(request.into_body(), TENANT_BODY_BYTES_MAX).await.map(Self)
+        let announced = announced_bytes(&request, TENANT_BODY_BYTES_MAX)?;
+        read(request.into_body(), announced, TENANT_BODY_BYTES_MAX).await.map(Self)
     }
 }
 
@@ -141,20 +141,34 @@ fn announced_bytes(request: &Request, bytes_max: usize) -> Result<Option<usize>,
     }
 }
 
-async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let collecting = Limited::new(body, bytes_max).collect();
-    let collected = timeout(ARRIVAL_TIMEOUT, collecting).await.map_err(|_| {
+/// Reads into one piece of the size that the body will or may have: a collection of pieces would
+/// be in memory twice when it is put together.
+async fn read(body: Body, announced: Option<usize>, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let mut body = Limited::new(body, bytes_max);
+    let reading = async {
+        let mut bytes = Vec::with_capacity(announced.unwrap_or(bytes_max));
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                bytes.extend_from_slice(&data);
+            }
+        }
+        if bytes.len() < bytes.capacity() / 2 {
+            bytes.shrink_to_fit();
+        }
+        Ok(Bytes::from(bytes))
+    };
+    let read = timeout(ARRIVAL_TIMEOUT, reading).await.map_err(|_| {
         let detail = format!("the body did not arrive within {} s", ARRIVAL_TIMEOUT.as_secs());
         ApiError::new(ProblemCode::InvalidRequest, detail)
     })?;
-    match collected {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-        Err(_) => {
+    read.map_err(|error: axum::BoxError| {
+        if error.is::<LengthLimitError>() {
+            too_large(bytes_max)
+        } else {
             let detail = "the body broke off, or is not what its Content-Encoding says";
-            Err(ApiError::new(ProblemCode::InvalidRequest, detail))
+            ApiError::new(ProblemCode::InvalidRequest, detail)
         }
-    }
+    })
 }
 
 fn too_large(bytes_max: usize) -> ApiError {

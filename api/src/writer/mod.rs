@@ -34,6 +34,9 @@ const CALL_TIMEOUT: Duration = Duration::from_millis(2_400);
 /// is sent into a dead one has to be settled; a question has not.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
+/// A batch of more than that leaves a buffer behind in the session which is not worth keeping.
+const SESSION_BYTES_MAX: usize = 1 << 20;
+
 /// How long a session may take to say that it lives.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -247,6 +250,9 @@ impl Writer {
         let calling = append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
         let called = timeout(CALL_TIMEOUT, calling).await;
         self.used_at = Instant::now();
+        if batch.bytes() > SESSION_BYTES_MAX {
+            session.shrink_buffers();
+        }
         match called {
             Ok(Ok(outcomes)) => {
                 self.session = Some(session);
