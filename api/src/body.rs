@@ -14,6 +14,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::Bytes;
 use domain::{ProblemCode, TenantId, Unreadable};
 use futures_util::TryStreamExt;
+use http_body::Frame;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
@@ -241,14 +242,23 @@ async fn read(body: Body, encoding: Encoding, bytes_max: usize) -> Result<Bytes,
     })
 }
 
+/// Reads into one piece of the size that the body will or may have: a collection of pieces would
+/// be in memory twice when it is put together.
 async fn read_plain(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-        Err(_) => {
-            Err(ApiError::new(ProblemCode::InvalidRequest, "the body broke off: send it again"))
-        }
+    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(bytes_max).min(bytes_max));
+    let mut body = Limited::new(body, bytes_max);
+    while let Some(frame) = body.frame().await {
+        let data = frame.map(Frame::into_data).map_err(|error| match error {
+            error if error.is::<LengthLimitError>() => too_large(bytes_max),
+            _ => ApiError::new(ProblemCode::InvalidRequest, "the body broke off: send it again"),
+        })?;
+        bytes.extend_from_slice(&data.unwrap_or_default());
     }
+    if bytes.len() < bytes.capacity() / 2 {
+        bytes.shrink_to_fit();
+    }
+    Ok(bytes.into())
 }
 
 /// One byte more than allowed is read, to know that there is one: no bomb goes off.

@@ -22,7 +22,7 @@ use crate::config::{AuthMode, ServeArgs, WrongSettings};
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::routes;
 use crate::store::migrations::Profile;
-use crate::store::{Store, connect_options, preflight, tenants};
+use crate::store::{Store, preflight, tenants};
 use crate::tenants::{Tenants, default_settings};
 use crate::worker::Upkeep;
 use crate::writer::LogWriter;
@@ -62,14 +62,14 @@ pub async fn serve(
     let upkeep_called = Arc::new(Notify::new());
     let upkeep_stop = CancellationToken::new();
     let upkeep = Upkeep {
-        options: connect_options(&urls.worker)?,
+        options: store.worker_options.clone(),
         profile,
         partition_days: args.partition_days,
         called: Arc::clone(&upkeep_called),
     };
     let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
     let (writer, mut writing) =
-        LogWriter::start(store.writer_options.clone(), store.marks.clone(), upkeep_called);
+        LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), upkeep_called);
 
     let app = App::new(Parts {
         writer: writer.clone(),
@@ -100,8 +100,7 @@ pub async fn serve(
     }
     upkeep_stop.cancel();
     let _ = upkeep.await;
-    let closing =
-        async { tokio::join!(store.reader.close(), store.worker.close(), store.marks.close()) };
+    let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");
     Ok(())

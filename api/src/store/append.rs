@@ -3,7 +3,8 @@
 use domain::{
     Ident, JsonText, Message, NewEntry, ResourceId, Seq, Severity, TenantId, Timestamp, UserAgent,
 };
-use sqlx::{FromRow, PgExecutor};
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, FromRow, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -13,6 +14,15 @@ use super::{from_sql, to_sql};
 pub const MARK_MOVED: &str = "AU001";
 /// SQLSTATE of `append()`: the database's clock and ours are too far apart.
 pub const CLOCKS_APART: &str = "AU002";
+
+/// How many `append()` takes.
+const ARGUMENTS: usize = 28;
+
+/// Bytes of an entry beside its texts: lengths and numbers.
+const ENTRY_OVERHEAD: usize = 128;
+
+/// Bytes of a request beside its entries.
+const REQUEST_OVERHEAD: usize = 512;
 
 /// Which call this is, for the mark that settles a lost answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,12 +140,16 @@ pub async fn append(
 ) -> sqlx::Result<Vec<Outcome>> {
     let request = RequestColumns::of(requests);
     let entry = EntryColumns::of(requests);
-    let rows: Vec<OutcomeRow> = sqlx::query_as(
+    // In one piece from the start: grown as it fills, a large batch would be in memory twice.
+    let mut arguments = PgArguments::default();
+    arguments.reserve(ARGUMENTS, bytes(requests));
+    let rows: Vec<OutcomeRow> = sqlx::query_as_with(
         "select outcome, first_seq, entries, recorded_at, refused
          from append(
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
             $20, $21, $22, $23, $24, $25, $26, $27, $28
          )",
+        arguments,
     )
     .bind(call.replica)
     .bind(call.epoch)
@@ -171,6 +185,13 @@ pub async fn append(
         return Err(sqlx::Error::Decode("append() answered for other requests".into()));
     }
     rows.into_iter().map(OutcomeRow::read).collect()
+}
+
+/// About as many bytes as the arguments take.
+fn bytes(requests: &[RequestRow<'_>]) -> usize {
+    let entries = requests.iter().flat_map(|request| request.entries);
+    entries.map(|entry| entry.weight() + ENTRY_OVERHEAD).sum::<usize>()
+        + requests.len() * REQUEST_OVERHEAD
 }
 
 /// The `r_` arguments of `append()`.

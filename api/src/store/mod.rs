@@ -31,13 +31,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections for tenants and probes.
 const WORKER_CONNECTIONS: u32 = 4;
 
-/// Connections for settling lost answers, which must not wait for anything else.
-const MARK_CONNECTIONS: u32 = 1;
-
 /// Every session: nobody waits or works for long, and a peer that went silent lets go of its
 /// locks. `tcp_user_timeout` is the server's side of the socket.
 const SESSION: &str = "
-    set lock_timeout = '2s';
+    set lock_timeout = '1s';
     set statement_timeout = '5s';
     set idle_in_transaction_session_timeout = '5s';
     set tcp_user_timeout = '5s';
@@ -73,7 +70,10 @@ impl DbRole {
         let own = match self {
             // On its sixth run a prepared page would try a plan over every partition.
             Self::Reader => "set plan_cache_mode = force_custom_plan;",
-            Self::Writer | Self::Worker => "",
+            // A batch that waits for a head holds others, which somebody else's batch waits for:
+            // the time-out of one lock does not bound such a chain, this does.
+            Self::Writer => "set statement_timeout = '2s';",
+            Self::Worker => "",
         };
         format!("{SESSION} {own} set role {};", self.as_str())
     }
@@ -122,10 +122,10 @@ pub struct Store {
     pub reader: PgPool,
     /// For tenants and probes.
     pub worker: PgPool,
-    /// For settling lost answers.
-    pub marks: PgPool,
     /// For the writer, which keeps a connection of its own.
     pub writer_options: PgConnectOptions,
+    /// For upkeep and for settling lost answers, which must not wait for a pool.
+    pub worker_options: PgConnectOptions,
 }
 
 impl Store {
@@ -137,7 +137,7 @@ impl Store {
         Ok(Self {
             reader: pool(connect_options(&urls.reader)?, DbRole::Reader, reader_connections),
             worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
-            marks: pool(connect_options(&urls.worker)?, DbRole::Worker, MARK_CONNECTIONS),
+            worker_options: connect_options(&urls.worker)?,
             writer_options: connect_options(&urls.writer)?,
         })
     }

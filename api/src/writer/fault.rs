@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     Refused,
     /// A head could not be locked in time.
     HeadHeld,
+    /// All of it took too long: most likely several heads were waited for, one after the other.
+    TookLong,
     /// The clocks are too far apart.
     ClocksApart,
     /// There is no partition for the time of the entries.
@@ -46,6 +48,7 @@ impl Fault {
         }
         match answer.code() {
             "55P03" => Self::HeadHeld,
+            "57014" => Self::TookLong,
             CLOCKS_APART => Self::ClocksApart,
             MARK_MOVED => Self::Lost,
             code if code.starts_with("22") => Self::Refused,
@@ -66,6 +69,7 @@ impl Fault {
         match self {
             Self::Refused
             | Self::HeadHeld
+            | Self::TookLong
             | Self::ClocksApart
             | Self::NoPartition
             | Self::Failed => true,
@@ -79,7 +83,9 @@ impl Fault {
             Self::Refused => AppendError::Refused,
             Self::HeadHeld => AppendError::LogBusy,
             Self::ClocksApart => AppendError::ClockSkew,
-            Self::NoPartition | Self::Failed | Self::Unreachable => AppendError::Unavailable,
+            Self::TookLong | Self::NoPartition | Self::Failed | Self::Unreachable => {
+                AppendError::Unavailable
+            }
             Self::Lost => AppendError::OutcomeUnknown,
         }
     }
@@ -92,6 +98,7 @@ impl Fault {
         let constraint = answer.and_then(|answer| answer.constraint()).unwrap_or_default();
         match self {
             Self::HeadHeld => warn!(db.code = %code, "a log's head is held by somebody else"),
+            Self::TookLong => warn!(db.code = %code, "a batch took too long"),
             Self::ClocksApart => error!(db.code = %code, "the clocks are too far apart"),
             Self::Lost if answer.is_none() => warn!(error = %error, "a batch's answer was lost"),
             Self::Refused | Self::NoPartition | Self::Failed | Self::Unreachable | Self::Lost => {
@@ -112,7 +119,10 @@ pub(super) fn is_outage(error: &sqlx::Error) -> bool {
             // Starting up, shutting down, too many connections.
             answer.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("53"))
         }
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::{NewEntry, TenantId, Timestamp};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -26,9 +26,19 @@ use crate::admission::Permit;
 use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
 use crate::store::{self, DbRole, marks};
 
-/// How long one call of `append` may take. Longer than the session's `lock_timeout`, so that a
-/// held head is told by the database; short enough that other tenants go on within seconds.
-const CALL_TIMEOUT: Duration = Duration::from_millis(2_900);
+/// How long one call of `append` may take. Longer than the session's `statement_timeout`, so that
+/// held heads are told by the database; short enough that other tenants go on within seconds.
+const CALL_TIMEOUT: Duration = Duration::from_millis(2_400);
+
+/// How long after a call its session is used again without asking whether it still lives. What
+/// is sent into a dead one has to be settled; a question has not.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// A batch of more than that leaves a buffer behind in the session which is not worth keeping.
+const SESSION_BYTES_MAX: usize = 1 << 20;
+
+/// How long a session may take to say that it lives.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a lost answer is looked for before it is called unknown.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -114,16 +124,17 @@ impl LogWriter {
     /// Starts the writer. The task ends when [`stop`](Self::stop) was called and all is written.
     pub fn start(
         options: PgConnectOptions,
-        marks: PgPool,
+        worker: PgConnectOptions,
         upkeep: Arc<Notify>,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
             queue: Arc::clone(&queue),
             options,
-            marks,
+            worker,
             upkeep,
             session: None,
+            used_at: Instant::now(),
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
         };
         (Self { queue }, tokio::spawn(writer.run()))
@@ -152,10 +163,13 @@ impl LogWriter {
 struct Writer {
     queue: Arc<Queue>,
     options: PgConnectOptions,
-    marks: PgPool,
+    /// For the mark.
+    worker: PgConnectOptions,
     /// Called when a partition is missing.
     upkeep: Arc<Notify>,
     session: Option<PgConnection>,
+    /// When the session last answered.
+    used_at: Instant,
     call: CallId,
 }
 
@@ -181,7 +195,7 @@ impl Writer {
             match self.call(&batch, batch.skip_held).await {
                 Ok(outcomes) => self.answer(batch, outcomes),
                 Err(Fault::Refused) if batch.requests.len() > 1 => parts.extend(batch.halve()),
-                Err(Fault::HeadHeld) if !batch.skip_held => {
+                Err(Fault::HeadHeld | Fault::TookLong) if !batch.skip_held => {
                     parts.push(Batch { skip_held: true, ..batch });
                 }
                 Err(Fault::Lost) => parts.extend(self.settle_batch(batch).await),
@@ -230,14 +244,16 @@ impl Writer {
 
     /// One call of `append`, connecting first where need be.
     async fn call(&mut self, batch: &Batch, skip_held: bool) -> Called {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.connect().await?,
-        };
+        let mut session = self.session().await?;
         self.call.batch += 1;
         let rows: Vec<RequestRow<'_>> = batch.requests.iter().map(Pending::row).collect();
         let calling = append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
-        match timeout(CALL_TIMEOUT, calling).await {
+        let called = timeout(CALL_TIMEOUT, calling).await;
+        self.used_at = Instant::now();
+        if batch.bytes() > SESSION_BYTES_MAX {
+            session.shrink_buffers();
+        }
+        match called {
             Ok(Ok(outcomes)) => {
                 self.session = Some(session);
                 Ok(outcomes)
@@ -258,14 +274,29 @@ impl Writer {
         }
     }
 
+    /// The last session where it still lives, else a new one.
+    async fn session(&mut self) -> Result<PgConnection, Fault> {
+        if let Some(mut session) = self.session.take() {
+            let trusted = self.used_at.elapsed() < TRUSTED_FOR;
+            if trusted || matches!(timeout(PING_TIMEOUT, session.ping()).await, Ok(Ok(()))) {
+                return Ok(session);
+            }
+        }
+        self.connect().await
+    }
+
     /// A session of the writer's role, with a mark that is ours.
     async fn connect(&mut self) -> Result<PgConnection, Fault> {
         let session = store::connect(&self.options, DbRole::Writer).await;
         let session = session.map_err(|error| Fault::unreachable(&error))?;
         if self.call.epoch == 0 {
             let replica = Uuid::new_v4();
-            let opened = timeout(SETTLE_TIMEOUT, marks::open(&self.marks, replica)).await;
-            opened
+            let opening = async {
+                let mut worker = store::connect(&self.worker, DbRole::Worker).await?;
+                marks::open(&mut worker, replica).await
+            };
+            timeout(SETTLE_TIMEOUT, opening)
+                .await
                 .unwrap_or(Err(sqlx::Error::PoolTimedOut))
                 .map_err(|error| Fault::unreachable(&error))?;
             self.call = CallId { replica, epoch: 1, batch: 0 };
@@ -282,7 +313,11 @@ impl Writer {
         let (replica, batch) = (self.call.replica, self.call.batch);
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         loop {
-            let settling = marks::settle(&self.marks, replica);
+            // On a new connection: those of a pool may be as dead as ours was.
+            let settling = async {
+                let mut worker = store::connect(&self.worker, DbRole::Worker).await?;
+                marks::settle(&mut worker, replica).await
+            };
             match tokio::time::timeout_at(deadline, settling).await {
                 Ok(Ok(Some(mark))) => {
                     self.call.epoch = mark.epoch;

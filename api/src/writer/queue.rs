@@ -91,6 +91,11 @@ impl Batch {
         [second, self]
     }
 
+    /// What its entries have.
+    pub(super) fn bytes(&self) -> usize {
+        self.requests.iter().map(Pending::bytes).sum()
+    }
+
     /// Answers all of it with the same error.
     pub(super) fn fail(self, error: AppendError) {
         for pending in self.requests {

@@ -48,7 +48,8 @@ async fn panicking() -> String {
     let args = serve_args(&TestDb::new().await.url(), &[]);
     let store = Store::new(&args.database.urls().unwrap(), 1).unwrap();
     let notify = Arc::new(Notify::new());
-    let (writer, _) = LogWriter::start(store.writer_options.clone(), store.worker.clone(), notify);
+    let (writer, _) =
+        LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), notify);
     let app = App::new(Parts {
         writer,
         tenants: Tenants::new(store.clone(), false, 7),
