@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bodies;
+mod chunks;
 mod clock;
 mod defects;
 mod guilty;
