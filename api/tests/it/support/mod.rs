@@ -1,7 +1,10 @@
 //! What tests share: databases of their own, the service in this process, verbs to call it.
 
 pub(crate) mod app;
+pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod process;
+pub(crate) mod service;
 
 use std::time::{Duration, Instant};
 
