@@ -75,9 +75,10 @@ pub async fn migrate(
     if profile == Profile::Timescale {
         make_hypertable(connection).await?;
     }
-    let partitions = match partitions::take_turn(&mut *connection).await? {
-        true => partitions::make_ahead(connection, profile, partition_days).await?,
-        false => 0,
+    let partitions = if partitions::take_turn(&mut *connection).await? {
+        partitions::make_ahead(connection, profile, partition_days).await?
+    } else {
+        0
     };
     let total = MIGRATOR.iter().count();
     Ok(Migrated { profile, applied: total.saturating_sub(before), total, partitions })

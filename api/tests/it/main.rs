@@ -11,6 +11,7 @@ mod idempotency;
 mod isolation;
 mod matrix;
 mod order;
+mod outage;
 mod pages;
 mod problems;
 mod reading;

@@ -1,10 +1,13 @@
 //! What tests share: databases of their own, the service in this process, verbs to call it.
 
 pub(crate) mod app;
+pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod log;
 pub(crate) mod past;
+pub(crate) mod process;
+pub(crate) mod service;
 pub(crate) mod timescale;
 
 use std::time::{Duration, Instant};
