@@ -77,8 +77,8 @@ pub async fn make_ahead(
 async fn make_table_ahead(connection: &mut PgConnection, table: Table) -> anyhow::Result<usize> {
     let now: OffsetDateTime =
         sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *connection).await?;
-    let end = last_end(&mut *connection, table.name).await?;
-    let ranges = missing(table, end, now);
+    let spans = attached(&mut *connection, table.name).await?;
+    let ranges = missing(table, &spans, now);
     for range in &ranges {
         let mut tries = Tries::default();
         while let Err(error) = attach(connection, table.name, range).await {
@@ -88,19 +88,27 @@ async fn make_table_ahead(connection: &mut PgConnection, table: Table) -> anyhow
     Ok(ranges.len())
 }
 
-/// The ranges from the end of the last partition, or from now, to far enough ahead.
-fn missing(table: Table, end: Option<OffsetDateTime>, now: OffsetDateTime) -> Vec<Range> {
-    let mut from = round_down(now, table.width);
-    if let Some(end) = end {
-        from = from.max(end);
-    }
+/// The ranges that no partition holds, from now to far enough ahead.
+fn missing(table: Table, spans: &[Span], now: OffsetDateTime) -> Vec<Range> {
     let mut ranges = Vec::new();
+    let mut from = covered(spans, round_down(now, table.width));
     while from < now + table.ahead {
-        let to = round_down(from, table.width) + table.width;
+        let next = spans.iter().map(|span| span.begins).filter(|begins| *begins > from).min();
+        let whole = round_down(from, table.width) + table.width;
+        let to = next.map_or(whole, |next| whole.min(next));
         ranges.push(Range { name: partition_name(table.name, from), from, to });
-        from = to;
+        from = covered(spans, to);
     }
     ranges
+}
+
+/// How far partitions follow each other from a time on without a hole.
+fn covered(spans: &[Span], from: OffsetDateTime) -> OffsetDateTime {
+    let mut to = from;
+    while let Some(span) = spans.iter().find(|span| (span.begins..span.ends).contains(&to)) {
+        to = span.ends;
+    }
+    to
 }
 
 /// The start of the range of this width that holds a time; weeks begin on Mondays.
@@ -115,31 +123,37 @@ fn partition_name(table: &str, from: OffsetDateTime) -> String {
     format!("{table}_{year:04}{:02}{day:02}_{:02}", u8::from(month), at.hour())
 }
 
-/// Where the last attached partition ends.
-async fn last_end(db: impl PgExecutor<'_>, table: &str) -> sqlx::Result<Option<OffsetDateTime>> {
-    sqlx::query_scalar(
-        "select max(
-            substring(pg_get_expr(c.relpartbound, c.oid) from $$TO \\('([^']+)'\\)$$)::timestamptz
-         )
+/// The range of an attached partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+struct Span {
+    begins: OffsetDateTime,
+    ends: OffsetDateTime,
+}
+
+async fn attached(db: impl PgExecutor<'_>, table: &str) -> sqlx::Result<Vec<Span>> {
+    sqlx::query_as(
+        "select
+            substring(b.bound from $$FROM \\('([^']+)'\\)$$)::timestamptz as begins,
+            substring(b.bound from $$TO \\('([^']+)'\\)$$)::timestamptz as ends
          from pg_inherits i
          join pg_class c on c.oid = i.inhrelid
+         cross join lateral pg_get_expr(c.relpartbound, c.oid) b (bound)
          where i.inhparent = to_regclass($1)",
     )
     .bind(table)
-    .fetch_one(db)
+    .fetch_all(db)
     .await
 }
 
 /// Whether there are partitions for the days to come, of the log and of the keys.
 pub async fn reach(db: &PgPool, profile: Profile) -> sqlx::Result<bool> {
-    let needed = OffsetDateTime::now_utc() + AHEAD_MIN;
-    let keys = last_end(db, "idempotency_key").await?;
-    let log = match profile {
-        // TimescaleDB makes chunks when they are needed.
-        Profile::Timescale => Some(needed),
-        Profile::Native => last_end(db, "audit_log").await?,
-    };
-    Ok(keys.min(log).is_some_and(|end| end >= needed))
+    let now = OffsetDateTime::now_utc();
+    let mut to = covered(&attached(db, "idempotency_key").await?, now);
+    // TimescaleDB makes chunks when they are needed.
+    if profile == Profile::Native {
+        to = to.min(covered(&attached(db, "audit_log").await?, now));
+    }
+    Ok(to >= now + AHEAD_MIN)
 }
 
 /// Makes a table like the parent and attaches it, in one short transaction.
@@ -259,35 +273,48 @@ mod tests {
     const WEEKS: Table =
         Table { name: "audit_log", width: Duration::days(7), ahead: Duration::days(14) };
 
+    fn span(begins: OffsetDateTime, ends: OffsetDateTime) -> Span {
+        Span { begins, ends }
+    }
+
+    const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
+
     #[test]
     fn first_partition_holds_now_and_begins_on_a_monday() {
-        let now = datetime!(2026-11-21 12:00 UTC);
-        let ranges = missing(WEEKS, None, now);
+        let ranges = missing(WEEKS, &[], NOW);
         assert_eq!(ranges[0].from, datetime!(2026-11-16 0:00 UTC));
         assert_eq!(ranges[0].name, "audit_log_20261116_00");
-        assert!(ranges.last().is_some_and(|range| range.to >= now + WEEKS.ahead));
+        assert!(ranges.last().is_some_and(|range| range.to >= NOW + WEEKS.ahead));
     }
 
     #[test]
     fn ranges_follow_each_other_without_a_hole_when_the_width_changes() {
-        let now = datetime!(2026-11-21 12:00 UTC);
         let end = datetime!(2026-11-24 0:00 UTC);
-        let ranges = missing(WEEKS, Some(end), now);
+        let ranges = missing(WEEKS, &[span(datetime!(2026-11-10 0:00 UTC), end)], NOW);
         assert_eq!(ranges[0].from, end);
         assert_eq!(ranges[0].to, datetime!(2026-11-30 0:00 UTC));
         assert!(ranges.windows(2).all(|pair| pair[0].to == pair[1].from));
     }
 
     #[test]
+    fn a_hole_before_later_partitions_is_filled_and_no_more() {
+        let later = span(datetime!(2026-11-25 0:00 UTC), datetime!(2027-01-04 0:00 UTC));
+        let ranges = missing(WEEKS, &[later], NOW);
+        let found: Vec<_> = ranges.iter().map(|range| (range.from, range.to)).collect();
+        let monday = datetime!(2026-11-23 0:00 UTC);
+        assert_eq!(found, [(datetime!(2026-11-16 0:00 UTC), monday), (monday, later.begins)]);
+        assert_eq!(covered(&[later], NOW), NOW);
+    }
+
+    #[test]
     fn after_a_long_pause_no_past_partitions_are_made() {
-        let now = datetime!(2026-11-21 12:00 UTC);
-        let ranges = missing(WEEKS, Some(datetime!(2020-01-01 0:00 UTC)), now);
-        assert_eq!(ranges[0].from, datetime!(2026-11-16 0:00 UTC));
+        let old = span(datetime!(2019-12-01 0:00 UTC), datetime!(2020-01-01 0:00 UTC));
+        assert_eq!(missing(WEEKS, &[old], NOW)[0].from, datetime!(2026-11-16 0:00 UTC));
     }
 
     #[test]
     fn nothing_is_missing_when_there_is_enough() {
-        let now = datetime!(2026-11-21 12:00 UTC);
-        assert_eq!(missing(WEEKS, Some(datetime!(2027-01-04 0:00 UTC)), now), []);
+        let enough = span(datetime!(2026-11-16 0:00 UTC), datetime!(2027-01-04 0:00 UTC));
+        assert_eq!(missing(WEEKS, &[enough], NOW), []);
     }
 }
