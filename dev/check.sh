@@ -20,6 +20,14 @@ domain_is_pure() {
   fi
 }
 
+# Handlers hold no SQL, the store holds no HTTP.
+sql_is_in_the_store() {
+  local wrong
+  wrong=$(grep -rnE 'sqlx::(query|raw_sql|QueryBuilder)' api/src --include='*.rs' | grep -v '^api/src/store/' || true)
+  wrong+=$(grep -rnE '\b(axum|http|hyper|reqwest)::' api/src/store --include='*.rs' || true)
+  [ -z "$wrong" ] || { say "    in the wrong place:" "$wrong"; return 1; }
+}
+
 # A script that does not parse is found here, not by the one who needs it. shellcheck, where it is
 # installed, finds more.
 scripts() {
@@ -57,6 +65,7 @@ begun=$SECONDS
 step 'format' formatted
 step 'scripts' scripts
 step 'arrows: domain does no input or output' domain_is_pure
+step 'arrows: SQL is in the store alone' sql_is_in_the_store
 machete=$("$here/tools.sh" cargo-machete)
 deny=$("$here/tools.sh" cargo-deny)
 step 'unused dependencies' unused_dependencies

@@ -15,6 +15,7 @@ mod outage;
 mod pages;
 mod problems;
 mod reading;
+mod sessions;
 mod settings;
 mod support;
 mod tenants;

@@ -38,6 +38,12 @@ fn action_and_resource_type_are_required() {
 }
 
 #[test]
+fn nobody_writes_entries_that_look_like_the_services_own() {
+    let body = r#"{"action":"export.completed","resource_type":"audit_log"}"#;
+    assert_eq!(problems(body), one("resource_type", UnknownValue));
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let body = r#"{
         "usr_id": 1, "user_id": 5, "resource_type": "", "severity": "info",
