@@ -36,6 +36,18 @@ start_postgres() {
   export AUDIT_TEST_DATABASE_URL AUDIT_TEST_PG_BIN
 }
 
+# One test sets a server's clock an hour off.
+install_faketime() {
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
+  if have apt-get && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    local sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo -n)
+    "${sudo[@]}" apt-get update -qq && "${sudo[@]}" apt-get install -y -qq libfaketime >&2
+  else
+    die "the tests need libfaketime" "sudo apt-get install -y libfaketime"
+  fi
+}
+
 fetch_timescale() {
   AUDIT_TEST_TIMESCALE=$(dev/timescale.sh install)
   export AUDIT_TEST_TIMESCALE
@@ -64,6 +76,7 @@ place=$(mktemp -d "${TMPDIR:-/tmp}/audit-log-test.XXXXXX")
 chmod 711 "$place"
 
 step 'PostgreSQL for tests' start_postgres
+step 'libfaketime for tests' install_faketime
 step 'TimescaleDB for tests' fetch_timescale
 step 'build' build
 step "$name" run_tests "$@"

@@ -124,7 +124,7 @@ pub struct ServeArgs {
     pub partition_days: u16,
     /// Memory that requests may take in all, in MiB; beyond it they get 503
     #[arg(long, env = "AUDIT_ADMISSION_MIB", default_value_t = 256, value_name = "MIB",
-          value_parser = clap::value_parser!(u32).range(64..=65_536))]
+          value_parser = clap::value_parser!(u32).range(96..=65_536))]
     pub admission_mib: u32,
     /// Connections for reading
     #[arg(long, env = "AUDIT_READER_CONNECTIONS", default_value_t = 8, value_name = "N",

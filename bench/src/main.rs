@@ -1,2 +1,75 @@
-//! x
-fn main() {}
+//! The benchmark: what the service gives of what the machine could give.
+//!
+//! ```text
+//! cargo run --release -p bench -- write [--seconds S] [--rounds N] [--only NAME,…] [--quick]
+//! cargo run --release -p bench -- size [--entries N]
+//! ```
+//!
+//! `write` runs the release build of `audit-log serve` as a process of its own and compares it,
+//! in interleaved rounds on one table, with
+//! (a) `null`, the same service without storing, and (b) `insert`, the same service with an
+//! INSERT a request, which are this program again as [`rival`] servers;
+//! (c) `commit`, one connection that inserts and commits; `pgbench`, the same from C and without
+//! HTTP; and `copy`, COPY in binary. `size` says what an entry takes on disk, compressed too
+//! where TimescaleDB keeps the log; one connection is enough for it.
+//!
+//! The load comes from the same machine and shares its cores, so it is written to be cheap:
+//! [`http`] knows the least HTTP that will do. Nothing here is part of the product.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "what is counted here stays far below 2^31, and a mean needs no 52 bits"
+)]
+
+mod args;
+mod copy;
+mod cpu;
+mod database;
+mod entries;
+mod goals;
+mod http;
+mod insert;
+mod load;
+mod pgbench;
+mod report;
+mod rival;
+mod rounds;
+mod row;
+mod server;
+mod size;
+mod subject;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::runtime;
+
+use crate::args::{Cli, Command};
+use crate::rival::Keeper;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every goal was met.
+fn run(command: Command) -> anyhow::Result<bool> {
+    // One thread of load: it gives the other core away, and never waits for itself.
+    let load = runtime::Builder::new_current_thread().enable_all().build()?;
+    match command {
+        Command::Write(args) => load.block_on(rounds::run(&args)),
+        Command::Size(args) => load.block_on(size::run(&args)).map(|()| true),
+        Command::ServeNull(args) => rival::run(&args, Keeper::Nothing).map(|()| true),
+        Command::ServeInsert(args) => rival::run(&args, Keeper::Insert).map(|()| true),
+    }
+}

@@ -85,7 +85,8 @@ pub async fn create(
     let mut settings = default_settings(String::new(), app.retention_min_days);
     let by = operator.defaults.recorded_by.as_str();
     patch.apply(&mut settings, app.retention_min_days, by)?;
-    if !tenants::create(&app.store.worker, tenant_id, &settings).await? {
+    let creating = tenants::create(&app.store.worker, tenant_id, &settings).await;
+    if !creating.map_err(|error| refused(&error))? {
         let detail = "there is a tenant with this id: change it with PATCH, or take another id";
         return Err(ApiError::new(ProblemCode::TenantExists, detail));
     }

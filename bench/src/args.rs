@@ -1,0 +1,109 @@
+//! The command line, and the only place that reads the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+
+/// Measures the audit log service against what it could be at best.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bench",
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 every goal met, 1 below a goal, 2 an error.
+
+`make bench` builds for release, starts a PostgreSQL and runs `bench write` on it."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Measure writing, in interleaved rounds, and compare with the goals
+    Write(WriteArgs),
+    /// Measure what an entry takes on disk; one connection is enough
+    Size(SizeArgs),
+    /// Rival (a): all that the service does, but storing
+    #[command(hide = true)]
+    ServeNull(DatabaseArgs),
+    /// Rival (b): an INSERT a request
+    #[command(hide = true)]
+    ServeInsert(DatabaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// A database to fill, as its owner: it is migrated and gets tenants of its own
+    #[arg(long, env = "AUDIT_BENCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: SecretString,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WriteArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// The release build of `audit-log` [default: the one beside this program]
+    #[arg(long, env = "AUDIT_BENCH_BIN", value_name = "FILE")]
+    bin: Option<PathBuf>,
+    /// Folder with `pgbench` [default: that of `pg_config`, else the path]
+    #[arg(long, env = "AUDIT_TEST_PG_BIN", value_name = "FOLDER")]
+    pub(crate) pg_bin: Option<PathBuf>,
+    /// Seconds that each subject is measured in a round
+    #[arg(long, default_value_t = 4, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Rounds that medians are taken of
+    #[arg(long, default_value_t = 5, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// Only subjects with one of these in their name, like `256`, `bulk` or `sustained`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// One round of one second each: shows that everything runs, says nothing about speed
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SizeArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// Entries to write, each unlike the others
+    #[arg(long, default_value_t = 100_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub(crate) entries: u64,
+}
+
+impl WriteArgs {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    /// How long a subject is measured in a round.
+    pub(crate) fn measured(&self) -> Duration {
+        Duration::from_secs(if self.quick { 1 } else { self.seconds })
+    }
+
+    /// How long the load that must be sustained lasts.
+    pub(crate) fn sustained(&self) -> Duration {
+        Duration::from_secs(if self.quick { 3 } else { 60 })
+    }
+
+    /// The service under test.
+    pub(crate) fn service(&self) -> anyhow::Result<PathBuf> {
+        let file = match &self.bin {
+            Some(file) => file.clone(),
+            None => std::env::current_exe()?.with_file_name("audit-log"),
+        };
+        anyhow::ensure!(
+            file.is_file(),
+            "there is no {}: build it with `cargo build --release -p api`, or set AUDIT_BENCH_BIN",
+            file.display()
+        );
+        Ok(file)
+    }
+}

@@ -1,0 +1,133 @@
+//! Who has had the processors: the service, PostgreSQL, the load, or somebody else.
+//!
+//! From `/proc`; where that is missing, or PostgreSQL is on another machine, nothing is said.
+
+use std::fs;
+
+/// What `/proc` counts in, in nanoseconds: a hundredth of a second on every Linux.
+const TICK: u64 = 10_000_000;
+
+/// Whose time is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meter {
+    /// The service or its rival.
+    pub(crate) server: Option<u32>,
+    /// The load's own process.
+    pub(crate) load: Option<u32>,
+    /// The parent of all of PostgreSQL's processes.
+    pub(crate) postmaster: Option<u32>,
+}
+
+/// Nanoseconds since each began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    server: u64,
+    postgres: u64,
+    load: u64,
+    busy: u64,
+    all: u64,
+}
+
+/// Parts of all processors together, each from 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shares {
+    pub(crate) server: f64,
+    pub(crate) postgres: f64,
+    pub(crate) load: f64,
+    pub(crate) others: f64,
+    /// Nobody: the rest waited, for the disk most of the time.
+    pub(crate) idle: f64,
+}
+
+impl Meter {
+    /// Off this thread: there are hundreds of files to read.
+    pub(crate) async fn read(self) -> Option<Times> {
+        tokio::task::spawn_blocking(move || self.read_now()).await.ok().flatten()
+    }
+
+    fn read_now(self) -> Option<Times> {
+        let (busy, all) = machine()?;
+        let own = |pid: Option<u32>| pid.and_then(Process::read).map_or(0, |process| process.own);
+        let postgres = self.postmaster.map_or(0, with_children);
+        Some(Times { server: own(self.server), postgres, load: own(self.load), busy, all })
+    }
+}
+
+impl Times {
+    pub(crate) fn until(self, later: Self) -> Shares {
+        let all = later.all.saturating_sub(self.all).max(1) as f64;
+        let part = |before: u64, after: u64| after.saturating_sub(before) as f64 / all;
+        let server = part(self.server, later.server);
+        let postgres = part(self.postgres, later.postgres);
+        let load = part(self.load, later.load);
+        let busy = part(self.busy, later.busy);
+        let others = (busy - server - postgres - load).max(0.0);
+        Shares { server, postgres, load, others, idle: (1.0 - busy).max(0.0) }
+    }
+}
+
+/// The process that started a backend, if that is one of this machine.
+pub(crate) fn postmaster_of(backend: u32) -> Option<u32> {
+    let name = fs::read_to_string(format!("/proc/{backend}/comm")).ok()?;
+    (name.trim_end() == "postgres").then(|| Process::read(backend))?.map(|backend| backend.parent)
+}
+
+/// `VmHWM`: the most memory that a process ever had, in bytes.
+pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+struct Process {
+    parent: u32,
+    /// Its own time.
+    own: u64,
+    /// That of children that have ended.
+    ended: u64,
+}
+
+impl Process {
+    fn read(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before may hold anything; from the state on, proc(5) counts from 3.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let fields: Vec<_> = fields.split(' ').collect();
+        let time = |field: usize| Some(TICK * fields.get(field - 3)?.parse::<u64>().ok()?);
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            own: time(14)? + time(15)?,
+            ended: time(16)? + time(17)?,
+        })
+    }
+}
+
+fn with_children(postmaster: u32) -> u64 {
+    let Some(parent) = Process::read(postmaster) else { return 0 };
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let living = pids.filter_map(|pid| {
+        let process = Process::read(pid).filter(|process| process.parent == postmaster)?;
+        Some(time_on_processor(pid).unwrap_or(process.own))
+    });
+    parent.own + parent.ended + living.sum::<u64>()
+}
+
+/// Of a process with a single thread, to the nanosecond: hundreds of backends, each rounded to
+/// a tick, would hide most of their work.
+fn time_on_processor(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    stat.split(' ').next()?.parse().ok()
+}
+
+/// Time of all processors: busy, and in all.
+fn machine() -> Option<(u64, u64)> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user already.
+    let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|n| n.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    let busy = all - ticks.get(3)? - ticks.get(4)?;
+    Some((TICK * busy, TICK * all))
+}
