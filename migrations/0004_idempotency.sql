@@ -4,7 +4,8 @@ set local role audit_owner;
 -- is what makes a key unique; whole partitions of six hours are dropped after 30, none is emptied.
 create table idempotency_key (
     tenant_id uuid not null,
-    key text not null,
+    -- Compared byte by byte: nobody reads keys in the order of a language.
+    key text collate "C" not null,
     recorded_at timestamptz not null,
     fingerprint bytea not null,
     first_seq bigint not null,
