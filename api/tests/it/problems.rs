@@ -102,7 +102,7 @@ async fn what_is_wrong_with_a_request_is_told_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_the_service_is_told_with_when_to_try_again() {
-    let app = TestApp::start_with(TestDb::new().await, &["--admission-mib", "64"]).await;
+    let app = TestApp::start_with(TestDb::new().await, &["--admission-mib", "96"]).await;
     let ((busy, caller), (ahead, late)) = (user(&app).await, user(&app).await);
     let mut admin = app.db.admin().await;
     past::stop_upkeep(&mut admin).await;

@@ -45,9 +45,9 @@ impl TestDb {
         options(&self.name).to_url_lossy().to_string()
     }
 
-    /// Its URL, as this role.
+    /// Its URL, as this role, whose password is its name.
     pub(crate) fn url_of(&self, role: &str) -> String {
-        let options = options(&self.name).username(role);
+        let options = options(&self.name).username(role).password(role);
         options.to_url_lossy().to_string()
     }
 
@@ -56,7 +56,7 @@ impl TestDb {
         const OWNER: &str = "audit_test_owner";
         let mut admin = connect_admin("postgres").await;
         let statements = format!(
-            "do $$ begin create role {OWNER} login createrole;
+            "do $$ begin create role {OWNER} login createrole password '{OWNER}';
              exception when duplicate_object or unique_violation then null; end $$;
              alter database {name} owner to {OWNER};",
             name = self.name
