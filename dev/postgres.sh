@@ -304,13 +304,13 @@ start() {
     "(pid $(server_pid), $((SECONDS - begun)) s), data in $dir"
 }
 
+# stop DIR [MODE]: `fast` keeps what is committed and closes open connections.
 stop() {
-  local pid
+  local pid mode=${2:-fast}
   [ -d "$1" ] || return 0
   open_dir "$1"
   pid=$(server_pid) || return 0
-  # `fast`: what is committed stays, open connections are closed.
-  as_server "$bin/pg_ctl" stop --pgdata="$dir/data" --mode=fast --wait --timeout=60 --silent >/dev/null ||
+  as_server "$bin/pg_ctl" stop --pgdata="$dir/data" --mode="$mode" --wait --timeout=60 --silent >/dev/null ||
     die "PostgreSQL (pid $pid) did not stop within 60 s" "see $dir/server.log"
   say "PostgreSQL stopped (pid $pid)"
 }
@@ -324,7 +324,8 @@ status() {
 
 drop() {
   if [ ! -e "$1" ]; then return; fi
-  stop "$1"
+  # Nothing has to be written out before it is deleted.
+  stop "$1" immediate
   dir=$(cd "$1" && pwd -P)
   # Never delete a folder that only happens to be named.
   [ -e "$dir/admin-password" ] ||
