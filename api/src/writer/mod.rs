@@ -208,7 +208,7 @@ impl Writer {
             }
             let took = started.elapsed();
             if took > Duration::from_secs(1) {
-                warn!(duration_ms = took.as_millis(), "a batch took long");
+                warn!(duration_ms = milliseconds(took), "a batch took long");
             }
         }
     }
@@ -268,7 +268,7 @@ impl Writer {
             }
             // Dropping the session closes its socket and waits for nothing.
             Err(_) => {
-                warn!(timeout_ms = CALL_TIMEOUT.as_millis(), "no answer to a batch");
+                warn!(timeout_ms = milliseconds(CALL_TIMEOUT), "no answer to a batch");
                 Err(Fault::Lost)
             }
         }
@@ -353,4 +353,9 @@ enum Settled {
     Committed(Vec<Option<Outcome>>),
     NotCommitted,
     Unknown,
+}
+
+/// For the log, whose lines have numbers of 64 bits.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
