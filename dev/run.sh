@@ -17,7 +17,7 @@ cd "$here/.."
 readonly ready_within_s=60
 export AUDIT_LISTEN=${AUDIT_LISTEN:-127.0.0.1:8000} AUDIT_AUTH=${AUDIT_AUTH:-dev}
 postgres=${AUDIT_DATA_DIR:-data}/postgres
-service='' started_postgres=false asked_to_stop=false
+service='' started_postgres=false asked_to_stop=false asked_at=0
 
 # ---------------------------------------------------------------- address
 
@@ -109,10 +109,12 @@ tell() {
 # The first time the service finishes what it has begun; the second time it is not asked.
 on_signal() {
   if $asked_to_stop; then
+    # One that comes with the first is the same: make passes on what its group got as well.
+    [ $((SECONDS - asked_at)) -ge 2 ] || return 0
     [ -z "$service" ] || kill -KILL "$service" 2>/dev/null || true
     return 0
   fi
-  asked_to_stop=true
+  asked_to_stop=true asked_at=$SECONDS
   if [ -z "$service" ]; then exit 130; fi
   say "stopping (again to stop at once)"
   kill -TERM "$service" 2>/dev/null || true
