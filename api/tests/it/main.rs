@@ -14,6 +14,7 @@ mod order;
 mod outage;
 mod pages;
 mod problems;
+mod profiles;
 mod reading;
 mod sessions;
 mod settings;
