@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use domain::ProblemCode;
+use domain::{Filter, ProblemCode};
 
 use crate::error::ApiError;
 
@@ -15,8 +15,14 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default();
-        let pairs = form_urlencoded::parse(query.as_bytes());
-        Ok(Self(pairs.into_owned().collect()))
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        // What is not UTF-8 was replaced by this character, which is hardly ever sent as itself.
+        let is_replaced = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+        let replaced = pairs.iter().find(|(name, value)| is_replaced(name) || is_replaced(value));
+        match replaced {
+            Some((name, _)) => Err(invalid(&shown(name), "must be UTF-8, percent-encoded")),
+            None => Ok(Self(pairs)),
+        }
     }
 }
 
@@ -25,7 +31,7 @@ impl Parameters {
     pub fn allow(&self, known: &[&str]) -> Result<(), ApiError> {
         for (name, value) in &self.0 {
             if !known.contains(&name.as_str()) {
-                let shown: String = name.chars().take(64).collect();
+                let shown = shown(name);
                 let detail = match known {
                     [] => format!("unknown parameter `{shown}`: this route takes none"),
                     known => format!(
@@ -52,6 +58,12 @@ impl Parameters {
         Ok(first.map(|(_, value)| value.as_str()))
     }
 
+    /// The filter that the parameters make.
+    pub fn filter(&self) -> Result<Filter, ApiError> {
+        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Filter::read(pairs).map_err(|error| invalid(error.name, &error.to_string()))
+    }
+
     /// `true` or `false`; false when absent.
     pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
         match self.one(name)? {
@@ -67,6 +79,11 @@ impl Parameters {
         let number = text.parse::<u32>().ok().filter(|number| (1..=max).contains(number));
         number.ok_or_else(|| invalid(name, &format!("must be a whole number from 1 to {max}")))
     }
+}
+
+/// The name of a parameter, cut for a message.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 /// A parameter that is known and wrong.

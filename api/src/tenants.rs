@@ -95,9 +95,8 @@ impl Tenants {
     }
 
     async fn read(&self, tenant_id: TenantId) -> sqlx::Result<Option<Tenant>> {
-        let mut transaction = self.store.read(tenant_id).await?;
-        let found = tenants::find_own(&mut *transaction, tenant_id).await?;
-        transaction.commit().await?;
+        let found =
+            self.store.read(tenant_id, async |db| tenants::find_own(db, tenant_id).await).await?;
         if found.is_some() || !self.autocreate {
             return Ok(found);
         }

@@ -46,7 +46,7 @@ pub struct Cursor {
     /// The last place that was looked at; `None` when none was, as in an empty log.
     pub place: Option<Place>,
     /// The head that the first page saw, where later pages end too.
-    pub until: Option<Seq>,
+    pub until: Option<Place>,
     /// Which way to go on.
     pub order: Order,
 }
@@ -54,17 +54,18 @@ pub struct Cursor {
 /// The bytes of a cursor, all of one length:
 ///
 /// ```text
-/// version 1 │ order 1 │ recorded_at 8 │ seq 5 │ until 5 │ check 8
+/// version 1 │ order 1 │ recorded_at 8 │ seq 5 │ until's recorded_at 8 │ seq 5 │ check 8
 /// ```
 ///
 /// Number 0 stands for no place and for no end.
 mod layout {
     pub(super) const VERSION: u8 = 1;
-    pub(super) const TIME_AT: usize = 2;
-    pub(super) const SEQ_AT: usize = 10;
+    pub(super) const PLACE_AT: usize = 2;
     pub(super) const UNTIL_AT: usize = 15;
-    pub(super) const CHECK_AT: usize = 20;
-    pub(super) const LEN: usize = 28;
+    pub(super) const CHECK_AT: usize = 28;
+    pub(super) const LEN: usize = 36;
+    /// Bytes of a place's time; the rest of it is the number.
+    pub(super) const TIME_LEN: usize = 8;
 }
 
 impl Cursor {
@@ -90,25 +91,19 @@ impl Cursor {
     }
 
     fn payload(&self) -> [u8; layout::CHECK_AT] {
-        let recorded_at = self.place.map_or(Timestamp::EPOCH, |place| place.recorded_at);
         let mut bytes = [0; layout::CHECK_AT];
         bytes[0] = layout::VERSION;
         bytes[1] = self.order as u8;
-        bytes[layout::TIME_AT..layout::SEQ_AT]
-            .copy_from_slice(&recorded_at.as_millis().to_be_bytes());
-        put_seq(&mut bytes[layout::SEQ_AT..layout::UNTIL_AT], self.place.map(|place| place.seq));
-        put_seq(&mut bytes[layout::UNTIL_AT..], self.until);
+        put_place(&mut bytes[layout::PLACE_AT..layout::UNTIL_AT], self.place);
+        put_place(&mut bytes[layout::UNTIL_AT..], self.until);
         bytes
     }
 
     /// The cursor these bytes seem to be: the caller makes the bytes again and compares.
     fn from_payload(bytes: &[u8]) -> Option<Self> {
-        let recorded_at = number(&bytes[layout::TIME_AT..layout::SEQ_AT]);
-        let seq = Seq::new(number(&bytes[layout::SEQ_AT..layout::UNTIL_AT]));
-        let recorded_at = Timestamp::from_millis(recorded_at);
         Some(Self {
-            place: seq.map(|seq| Place { recorded_at, seq }),
-            until: Seq::new(number(&bytes[layout::UNTIL_AT..])),
+            place: read_place(&bytes[layout::PLACE_AT..layout::UNTIL_AT]),
+            until: read_place(&bytes[layout::UNTIL_AT..]),
             order: [Order::Asc, Order::Desc].into_iter().find(|order| *order as u8 == bytes[1])?,
         })
     }
@@ -138,9 +133,18 @@ impl Binding {
     }
 }
 
-fn put_seq(bytes: &mut [u8], seq: Option<Seq>) {
-    let number = seq.map_or(0, Seq::get).to_be_bytes();
-    bytes.copy_from_slice(&number[number.len() - bytes.len()..]);
+fn put_place(bytes: &mut [u8], place: Option<Place>) {
+    let Some(place) = place else { return };
+    let (time, seq) = bytes.split_at_mut(layout::TIME_LEN);
+    time.copy_from_slice(&place.recorded_at.as_millis().to_be_bytes());
+    let number = place.seq.get().to_be_bytes();
+    seq.copy_from_slice(&number[number.len() - seq.len()..]);
+}
+
+fn read_place(bytes: &[u8]) -> Option<Place> {
+    let (time, seq) = bytes.split_at(layout::TIME_LEN);
+    let recorded_at = Timestamp::from_millis(number(time));
+    Seq::new(number(seq)).map(|seq| Place { recorded_at, seq })
 }
 
 fn number(bytes: &[u8]) -> i64 {
@@ -163,17 +167,18 @@ mod tests {
 
     const TENANT: TenantId = TenantId::new(Uuid::from_u128(7));
 
-    fn seqs() -> impl Strategy<Value = Seq> {
-        prop_oneof![1..=3_i64, 1..=Seq::MAX.get(), Just(Seq::MAX.get())]
-            .prop_map(|number| Seq::new(number).unwrap())
+    fn places() -> impl Strategy<Value = Place> {
+        let seqs = prop_oneof![1..=3_i64, 1..=Seq::MAX.get(), Just(Seq::MAX.get())];
+        let times = Timestamp::MIN.as_millis()..=Timestamp::MAX.as_millis();
+        (times, seqs).prop_map(|(ms, seq)| Place {
+            recorded_at: Timestamp::from_millis(ms),
+            seq: Seq::new(seq).unwrap(),
+        })
     }
 
     fn cursors() -> impl Strategy<Value = Cursor> {
-        let times = Timestamp::MIN.as_millis()..=Timestamp::MAX.as_millis();
-        let places = (times.prop_map(Timestamp::from_millis), seqs())
-            .prop_map(|(recorded_at, seq)| Place { recorded_at, seq });
         let orders = prop_oneof![Just(Order::Asc), Just(Order::Desc)];
-        (proptest::option::of(places), proptest::option::of(seqs()), orders)
+        (proptest::option::of(places()), proptest::option::of(places()), orders)
             .prop_map(|(place, until, order)| Cursor { place, until, order })
     }
 
@@ -190,7 +195,7 @@ mod tests {
         let place = Place { recorded_at: Timestamp::from_millis(1_795_265_411_123), seq: Seq::MAX };
         let cursor = Cursor { place: Some(place), until: None, order: Order::Asc };
         let text = cursor.encode(&Binding::live(TENANT));
-        assert_eq!(text, "AQAAAAGh_ig4M_______AAAAAABWX3l4tfIUnQ");
+        assert_eq!(text, "AQAAAAGh_ig4M_______AAAAAAAAAAAAAAAAANP-izlDbd_F");
     }
 
     #[test]

@@ -45,6 +45,8 @@ rights! {
     Writer, MayWrite, writes: true, Admin User;
     /// May read the log.
     Reader, MayRead, writes: false, Admin Auditor User;
+    /// May count and export the log, and see what has expired.
+    LogAuditor, MayAudit, writes: false, Admin Auditor;
     /// May decide about its own tenant.
     TenantAdmin, MayAdminister, writes: false, Admin;
 }

@@ -127,9 +127,9 @@ pub async fn get_own(
     parameters: Parameters,
 ) -> Result<Json<Tenant>, ApiError> {
     parameters.allow(&[])?;
-    let mut transaction = app.store.read(caller.tenant_id()).await?;
-    let found = tenants::find_own(&mut *transaction, caller.tenant_id()).await?;
-    transaction.commit().await?;
+    let tenant_id = caller.tenant_id();
+    let found =
+        app.store.read(tenant_id, async |db| tenants::find_own(db, tenant_id).await).await?;
     found.map(Json).ok_or_else(unknown_tenant)
 }
 

@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod entries;
+pub mod filter;
 pub mod marks;
 pub mod migrations;
 pub mod partitions;
@@ -19,7 +20,7 @@ use domain::{TenantId, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 /// How long a connection may take to come up.
@@ -142,11 +143,18 @@ impl Store {
         })
     }
 
-    /// A reading transaction that sees this tenant alone.
-    pub async fn read(&self, tenant_id: TenantId) -> sqlx::Result<Transaction<'static, Postgres>> {
+    /// Runs queries in a transaction that reads, and sees this tenant alone.
+    pub async fn read<T>(
+        &self,
+        tenant_id: TenantId,
+        queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
         // A UUID's text holds nothing that could end the literal.
         let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
-        self.reader.begin_with(AssertSqlSafe(begin)).await
+        let mut transaction = self.reader.begin_with(AssertSqlSafe(begin)).await?;
+        let found = queries(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(found)
     }
 }
 

@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use domain::{EntryId, ProblemCode};
 
+use super::find;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::identity::caller::Reader;
 use crate::query::Parameters;
-use crate::store::entries;
 
 /// `GET /api/v1/logs/{id}`: an entry never changes, so its id is its tag for ever.
 pub async fn get(
@@ -25,10 +25,7 @@ pub async fn get(
     // Another tenant's id is told from the id alone, without a query.
     let id = id.ok().and_then(|Path(id)| EntryId::parse(&id).ok()).ok_or_else(not_found)?;
     let place = id.place_in(caller.tenant_id()).ok_or_else(not_found)?;
-    let mut transaction = app.store.read(caller.tenant_id()).await?;
-    let found = entries::find(&mut *transaction, caller.tenant_id(), place).await?;
-    transaction.commit().await?;
-    let entry = found.ok_or_else(not_found)?;
+    let entry = find(&app, caller.tenant_id(), place).await?.ok_or_else(not_found)?;
     let etag = format!("\"{id}\"");
     let tags = [
         (ETAG, HeaderValue::from_str(&etag).map_err(ApiError::internal)?),

@@ -53,16 +53,17 @@ pub async fn record(
     let place = place_of(appended.written);
     match appended.entries.and_then(|entries| entries.into_iter().next()) {
         Some(entry) => Ok(created(&Entry::new(caller.tenant_id(), place, entry))),
-        None => Ok(replayed(created(&find(&app, caller.tenant_id(), place).await?))),
+        None => {
+            let found = find(&app, caller.tenant_id(), place).await?;
+            let entry = found.ok_or_else(|| ApiError::internal("a replayed entry is gone"))?;
+            Ok(replayed(created(&entry)))
+        }
     }
 }
 
-/// The entry that an earlier request with the same key has written.
-async fn find(app: &App, tenant_id: TenantId, place: Place) -> Result<Entry, ApiError> {
-    let mut transaction = app.store.read(tenant_id).await?;
-    let found = entries::find(&mut *transaction, tenant_id, place).await?;
-    transaction.commit().await?;
-    found.ok_or_else(|| ApiError::internal("a replayed entry is gone"))
+/// The entry at a place of the tenant's log, unless it has expired.
+async fn find(app: &App, tenant_id: TenantId, place: Place) -> sqlx::Result<Option<Entry>> {
+    app.store.read(tenant_id, async |db| entries::find(db, tenant_id, place).await).await
 }
 
 /// The answer to an entry that was written.
