@@ -51,14 +51,12 @@ pub async fn record(
     .await?;
     facts.set_entries(1);
     let place = place_of(appended.written);
-    match appended.entries.and_then(|entries| entries.into_iter().next()) {
-        Some(entry) => Ok(created(&Entry::new(caller.tenant_id(), place, entry))),
-        None => {
-            let found = find(&app, caller.tenant_id(), place).await?;
-            let entry = found.ok_or_else(|| ApiError::internal("a replayed entry is gone"))?;
-            Ok(replayed(created(&entry)))
-        }
+    if let Some(entry) = appended.entries.and_then(|entries| entries.into_iter().next()) {
+        return Ok(created(&Entry::new(caller.tenant_id(), place, entry)));
     }
+    let found = find(&app, caller.tenant_id(), place).await?;
+    let entry = found.ok_or_else(|| ApiError::internal("a replayed entry is gone"))?;
+    Ok(replayed(created(&entry)))
 }
 
 /// The entry at a place of the tenant's log, unless it has expired.
