@@ -58,10 +58,14 @@ impl Parameters {
         Ok(first.map(|(_, value)| value.as_str()))
     }
 
+    /// Names and values, in their order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The filter that the parameters make.
     pub fn filter(&self) -> Result<Filter, ApiError> {
-        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Filter::read(pairs).map_err(|error| invalid(error.name, &error.to_string()))
+        Filter::read(self.pairs()).map_err(|error| invalid(error.name, &error.to_string()))
     }
 
     /// `true` or `false`; false when absent.

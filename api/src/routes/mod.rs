@@ -51,6 +51,7 @@ impl Routes {
 fn base() -> Routes {
     Routes::new()
         .add(Method::POST, "/logs", logs::record)
+        .add(Method::GET, "/logs", logs::list::list)
         .add(Method::POST, "/logs/bulk", logs::bulk::record)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)

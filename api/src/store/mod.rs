@@ -5,13 +5,18 @@
 //! tenant second; none sees more than one tenant, except the worker's.
 
 pub mod append;
+pub mod bounds;
 pub mod entries;
 pub mod filter;
 pub mod marks;
 pub mod migrations;
+pub mod pages;
 pub mod partitions;
 pub mod preflight;
+pub mod range;
+mod rows;
 pub mod tenants;
+pub mod walk;
 
 use std::str::FromStr as _;
 use std::time::Duration;

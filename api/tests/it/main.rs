@@ -9,6 +9,7 @@ mod defects;
 mod guilty;
 mod idempotency;
 mod isolation;
+mod lists;
 mod matrix;
 mod order;
 mod outage;
