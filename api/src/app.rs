@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::admission::Admission;
+use crate::export::slots::Exports;
 use crate::identity::Authenticator;
 use crate::store::Store;
 use crate::store::migrations::Profile;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub tenants: Tenants,
     /// How much at a time.
     pub admission: Arc<Admission>,
+    /// How many exports at a time.
+    pub exports: Exports,
     /// No tenant may keep its entries for less.
     pub retention_min_days: i32,
 }

@@ -77,6 +77,13 @@ impl Parameters {
         }
     }
 
+    /// A whole number from 1 on.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let number = text.parse::<i64>().ok().filter(|number| *number >= 1);
+        number.map(Some).ok_or_else(|| invalid(name, "must be a whole number from 1 on"))
+    }
+
     /// A whole number from 1 to `max`.
     pub fn limit(&self, name: &str, default: u32, max: u32) -> Result<u32, ApiError> {
         let Some(text) = self.one(name)? else { return Ok(default) };

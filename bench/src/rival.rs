@@ -12,6 +12,7 @@ use api::app::{App, Parts};
 use api::body::{Admitted, OneEntry};
 use api::config::{LogFormat, LoggingArgs};
 use api::error::ApiError;
+use api::export::slots::Exports;
 use api::idempotency::IdempotencyKey;
 use api::identity::caller::Writer;
 use api::identity::{Authenticator, GatewaySecrets};
@@ -128,6 +129,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         profile,
         authenticator: Authenticator::Gateway(secrets),
         admission: Arc::new(Admission::new(256 << 20)),
+        exports: Exports::default(),
         retention_min_days: 7,
     }))
 }

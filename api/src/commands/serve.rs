@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
+use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::routes;
 use crate::store::migrations::Profile;
@@ -82,6 +83,7 @@ pub async fn serve(
         profile,
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
+        exports: Exports::default(),
         retention_min_days: args.retention_min_days.into(),
     });
     let address = listener.local_addr()?;

@@ -80,6 +80,11 @@ impl<'f> Walk<'f> {
         }
     }
 
+    /// The next number to look at.
+    pub fn next_seq(&self) -> i64 {
+        self.next.seq
+    }
+
     /// The last entry that was looked at.
     pub fn last(&self) -> Option<Place> {
         self.last

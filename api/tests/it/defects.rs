@@ -57,6 +57,7 @@ async fn panicking() -> String {
         profile: Profile::Native,
         authenticator: Authenticator::Dev(DEV_TENANT),
         admission: Arc::new(Admission::new(64 << 20)),
+        exports: api::export::slots::Exports::default(),
         retention_min_days: 7,
     });
     let panics = || async { panic!("planted panic") as &'static str };

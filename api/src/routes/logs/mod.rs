@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod entry;
+pub mod export;
 pub mod list;
 
 use std::sync::Arc;
