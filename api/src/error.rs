@@ -28,7 +28,7 @@ pub struct ApiError {
     errors: Vec<FieldProblem>,
     retry_after_s: Option<u32>,
     challenge: Option<&'static str>,
-    oldest_cursor: Option<String>,
+    oldest_cursor: Option<Box<str>>,
     cause: Option<String>,
 }
 
@@ -101,7 +101,7 @@ impl ApiError {
     /// The oldest cursor that can still be used instead.
     #[must_use]
     pub fn with_oldest_cursor(mut self, cursor: String) -> Self {
-        self.oldest_cursor = Some(cursor);
+        self.oldest_cursor = Some(cursor.into_boxed_str());
         self
     }
 

@@ -165,7 +165,8 @@ impl Export {
             room.send(Ok(Frame::data(encoder.take().into())));
         }
         let room = room(chunks).await?;
-        let (bytes, totals) = encoder.finish(self.range.first.seq, self.last_seq(&walk));
+        // Up to here was looked at: all of the range, or what `max_entries` let through.
+        let (bytes, totals) = encoder.finish(self.range.first.seq, walk.next_seq() - 1);
         room.send(Ok(Frame::data(bytes.into())));
         // Room again: the last byte was taken.
         let room = self::room(chunks).await?;
@@ -231,11 +232,6 @@ impl Export {
     fn rows_left(&self, encoder: &Encoder) -> i64 {
         let rows = i64::try_from(encoder.rows()).unwrap_or(i64::MAX);
         self.entries_max.map_or(i64::MAX, |most| most - rows)
-    }
-
-    /// The end of what was looked at: of the range, or where `max_entries` has cut it.
-    fn last_seq(&self, walk: &Walk<'_>) -> i64 {
-        walk.next_seq() - 1
     }
 
     async fn record_end(&self, app: &App, totals: &Totals) -> Result<(), Cut> {

@@ -90,14 +90,15 @@ mod tests {
     fn one_tenant_leaves_room_for_others_and_gives_its_own_back() {
         let exports = Exports::default();
         let tenants: Vec<_> = (0..5).map(|n| TenantId::new(Uuid::from_u128(n))).collect();
-        let mut slots: Vec<_> =
-            (0..TENANT_MAX).map(|_| exports.admit(tenants[0]).unwrap()).collect();
+        let (exports, tenants) = (&exports, &tenants);
+        let admit = |n: usize| (0..TENANT_MAX).filter_map(move |_| exports.admit(tenants[n]).ok());
+        let mut slots: Vec<_> = admit(0).collect();
+        assert_eq!(slots.len(), TENANT_MAX);
         assert!(exports.admit(tenants[0]).is_err());
         slots.pop();
-        slots.push(exports.admit(tenants[0]).unwrap());
-        for tenant in &tenants[1..4] {
-            slots.extend((0..TENANT_MAX).map(|_| exports.admit(*tenant).unwrap()));
-        }
+        slots.extend(exports.admit(tenants[0]));
+        slots.extend((1..4).flat_map(admit));
+        assert_eq!(slots.len(), ALL_MAX);
         assert!(exports.admit(tenants[4]).is_err(), "all together have a limit, too");
         drop(slots);
         assert!(exports.admit(tenants[4]).is_ok());
