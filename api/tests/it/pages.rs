@@ -8,17 +8,13 @@ use uuid::Uuid;
 use api::store::{self, DbRole, connect_options};
 
 use crate::support::database::{TestDb, run};
+use crate::support::seeds::soak;
 
 /// More buffers than this for a hundred entries means that something is scanned.
 const BUFFERS_MAX: i64 = 50;
 
 /// Tenants that share the partitions, so that one's entries lie among the others'.
 const TENANTS: i64 = 4;
-
-/// Whether the long tests are to run in full.
-fn soak() -> bool {
-    std::env::var("AUDIT_TEST_SOAK").is_ok_and(|value| value == "1")
-}
 
 /// The query of a list: both bounds of the window, and the place to go on from.
 fn page(upwards: bool) -> String {
