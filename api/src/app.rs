@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::admission::Admission;
 use crate::export::slots::Exports;
 use crate::identity::Authenticator;
+use crate::reads::Reads;
 use crate::store::Store;
 use crate::store::migrations::Profile;
 use crate::tenants::Tenants;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub admission: Arc<Admission>,
     /// How many exports at a time.
     pub exports: Exports,
+    /// Who has read what.
+    pub reads: Reads,
     /// No tenant may keep its entries for less.
     pub retention_min_days: i32,
 }

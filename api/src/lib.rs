@@ -17,6 +17,7 @@ pub mod linger;
 pub mod logging;
 pub mod own;
 pub mod query;
+pub mod reads;
 pub mod request_log;
 pub mod routes;
 pub mod store;

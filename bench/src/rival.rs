@@ -130,6 +130,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         authenticator: Authenticator::Gateway(secrets),
         admission: Arc::new(Admission::new(256 << 20)),
         exports: Exports::default(),
+        reads: api::reads::Reads::default(),
         retention_min_days: 7,
     }))
 }

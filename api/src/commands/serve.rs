@@ -21,6 +21,7 @@ use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
+use crate::reads::{self, Reads};
 use crate::routes;
 use crate::store::migrations::Profile;
 use crate::store::{Store, preflight, tenants};
@@ -84,8 +85,11 @@ pub async fn serve(
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
         exports: Exports::default(),
+        reads: Reads::default(),
         retention_min_days: args.retention_min_days.into(),
     });
+    let reads_stop = CancellationToken::new();
+    let reads = tokio::spawn(reads::write(app.clone(), reads_stop.clone()));
     let address = listener.local_addr()?;
     info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
     tokio::select! {
@@ -95,6 +99,8 @@ pub async fn serve(
         _ = &mut writing => anyhow::bail!("the log writer has ended: this is a defect"),
     }
 
+    reads_stop.cancel();
+    let _ = reads.await;
     // No request is left: what they queued is written, then the rest goes.
     writer.stop();
     if timeout(Duration::from_secs(args.stop_timeout_s), writing).await.is_err() {

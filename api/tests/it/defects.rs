@@ -58,6 +58,7 @@ async fn panicking() -> String {
         authenticator: Authenticator::Dev(DEV_TENANT),
         admission: Arc::new(Admission::new(64 << 20)),
         exports: api::export::slots::Exports::default(),
+        reads: api::reads::Reads::default(),
         retention_min_days: 7,
     });
     let panics = || async { panic!("planted panic") as &'static str };

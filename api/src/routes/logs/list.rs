@@ -57,6 +57,7 @@ pub async fn list(
         cursors::lost(lost, &Binding::filtered(tenant_id, filter.digest()), order)
     })?;
     facts.set_entries(page.count);
+    app.reads.note(&caller, "GET /logs", &filter, page.count);
     answer(&parameters, tenant_id, &filter, from, page)
 }
 

@@ -16,7 +16,7 @@ mod proxy;
 mod services;
 mod stopping;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::TenantId;
 use reqwest::{RequestBuilder, StatusCode};
