@@ -100,7 +100,7 @@ impl<'f> Walk<'f> {
         let Some(stretch) = self.stretch(db, allowance.looked_at).await? else {
             return Ok(Step::Moved);
         };
-        let mut query = self.query(stretch, allowance);
+        let mut query = self.query("", stretch, allowance);
         let mut given = 0;
         let mut rows = query.build().fetch(&mut *db);
         while let Some(row) = rows.try_next().await? {
@@ -120,6 +120,17 @@ impl<'f> Walk<'f> {
             _ if given == allowance.given => Ok(Step::Full),
             _ => Ok(Step::Moved),
         }
+    }
+
+    /// The plan of the next step and what it costs, as JSON, for tests that guard it.
+    pub async fn explain(
+        &mut self,
+        db: &mut PgConnection,
+        allowance: Allowance,
+    ) -> sqlx::Result<Option<serde_json::Value>> {
+        let Some(stretch) = self.stretch(db, allowance.looked_at).await? else { return Ok(None) };
+        let mut query = self.query("explain (analyze, buffers, format json) ", stretch, allowance);
+        query.build_query_scalar().fetch_one(db).await.map(Some)
     }
 
     fn pass(&mut self, place: Place) {
@@ -200,13 +211,21 @@ impl<'f> Walk<'f> {
     }
 
     /// The window is cut inside, by number of entries; the filter looks at what it left.
-    fn query(&self, stretch: Stretch, allowance: Allowance) -> QueryBuilder<Postgres> {
+    fn query(
+        &self,
+        before: &str,
+        stretch: Stretch,
+        allowance: Allowance,
+    ) -> QueryBuilder<Postgres> {
         let (from_on, direction) = match self.order {
             Order::Asc => (">=", ""),
             Order::Desc => ("<=", " desc"),
         };
-        let mut query = QueryBuilder::new("select ");
-        query.push(rows::COLUMNS).push(", f.passes from (select * from entry where tenant_id = ");
+        let mut query = QueryBuilder::new(before);
+        query
+            .push("select ")
+            .push(rows::COLUMNS)
+            .push(", f.passes from (select * from entry where tenant_id = ");
         query.push_bind(self.tenant_id.as_uuid());
         query.push(" and recorded_at >= ").push_bind(to_sql(stretch.from));
         query.push(" and recorded_at <= ").push_bind(to_sql(stretch.to));

@@ -16,6 +16,7 @@ mod model;
 mod order;
 mod outage;
 mod pages;
+mod paging;
 mod problems;
 mod profiles;
 mod reading;

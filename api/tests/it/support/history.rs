@@ -114,7 +114,7 @@ pub(crate) async fn spread(
 }
 
 /// Brings the head and the days to what is in the log.
-async fn settle(admin: &mut PgConnection, tenant_id: TenantId) {
+pub(crate) async fn settle(admin: &mut PgConnection, tenant_id: TenantId) {
     let statement = format!(
         "update log_head h
          set seq = e.seq, recorded_at = e.recorded_at
