@@ -8,6 +8,7 @@ mod clock;
 mod defects;
 mod exports;
 mod guilty;
+mod hostile;
 mod idempotency;
 mod isolation;
 mod lists;

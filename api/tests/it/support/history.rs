@@ -113,10 +113,11 @@ pub(crate) async fn spread(
     run(admin, "vacuum analyze audit_log".to_owned()).await;
 }
 
-/// Brings the head and the days to what is in the log.
+/// Brings the head and the days to what is in the log, and keeps its past from expiring.
 pub(crate) async fn settle(admin: &mut PgConnection, tenant_id: TenantId) {
     let statement = format!(
-        "update log_head h
+        "update tenant set retention_days = 36500 where id = '{tenant_id}';
+         update log_head h
          set seq = e.seq, recorded_at = e.recorded_at
          from (
             select seq, recorded_at
