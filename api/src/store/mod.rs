@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod bounds;
+mod cut;
 pub mod entries;
 pub mod filter;
 pub mod marks;

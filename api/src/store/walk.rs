@@ -3,7 +3,8 @@
 //! Each window is one statement that bounds `recorded_at` on both sides, spans few partitions and
 //! looks at a limited number of entries. Because numbers have no gaps, the last number of a
 //! window is known before it is read, and its row comes back whether the filter takes it or not:
-//! it says where the walk stands, and that nothing was taken away underneath.
+//! it says where the walk stands, and that nothing was taken away underneath. Without a filter
+//! the `LIMIT` is the end of the window; with one, [`cut`](super::cut) finds where it must end.
 
 use std::ops::ControlFlow;
 
@@ -12,6 +13,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use time::Duration;
 
+use super::cut::{Cut, Distance};
 use super::range::{Day, Edge, Range, days_down_from, days_from};
 use super::{filter, rows, to_sql};
 
@@ -49,9 +51,10 @@ pub struct Walk<'f> {
     order: Order,
     next: Edge,
     end: Edge,
-    /// Days with entries, in the order of the walk; the last known one may be cut short.
+    /// Days with entries, in the order of the walk.
     days: Vec<Day>,
     last: Option<Place>,
+    last_cut: Option<Distance>,
 }
 
 /// What one statement looks at.
@@ -69,7 +72,7 @@ impl<'f> Walk<'f> {
             Order::Asc => (range.first, range.last),
             Order::Desc => (range.last, range.first),
         };
-        Self { tenant_id, filter, order, next, end, days: Vec::new(), last: None }
+        Self { tenant_id, filter, order, next, end, days: Vec::new(), last: None, last_cut: None }
     }
 
     /// Whether all has been looked at.
@@ -149,14 +152,44 @@ impl<'f> Walk<'f> {
         if !self.knows_enough() {
             let day = to_sql(self.next.at).date();
             self.days = match self.order {
-                Order::Asc => days_from(db, self.tenant_id, day, DAYS_MAX).await?,
-                Order::Desc => days_down_from(db, self.tenant_id, day, DAYS_MAX).await?,
+                Order::Asc => days_from(&mut *db, self.tenant_id, day, DAYS_MAX).await?,
+                Order::Desc => days_down_from(&mut *db, self.tenant_id, day, DAYS_MAX).await?,
             };
         }
-        Ok(match self.order {
+        let stretch = match self.order {
             Order::Asc => self.stretch_up(looked_at),
             Order::Desc => self.stretch_down(looked_at),
-        })
+        };
+        match stretch {
+            Some(stretch) if !self.filter.is_empty() => self.cut(db, stretch, looked_at).await,
+            stretch => Ok(stretch),
+        }
+    }
+
+    /// The part of a stretch that is not too large for one statement.
+    async fn cut(
+        &mut self,
+        db: &mut PgConnection,
+        stretch: Stretch,
+        looked_at: i64,
+    ) -> sqlx::Result<Option<Stretch>> {
+        let next = self.next;
+        let far = match self.order {
+            Order::Asc => Edge { at: stretch.to, seq: stretch.end_seq },
+            Order::Desc => Edge { at: stretch.from, seq: stretch.end_seq },
+        };
+        if (far.seq - next.seq).abs() < looked_at {
+            return Ok(Some(stretch));
+        }
+        let (tenant_id, order) = (self.tenant_id, self.order);
+        let cut = Cut { tenant_id, order, next, far, entries_max: looked_at };
+        let Some(place) = cut.find(db, self.last_cut).await? else { return Ok(None) };
+        let at = Edge { at: place.recorded_at, seq: place.seq.get() };
+        self.last_cut = Some(Distance::between(next, at));
+        Ok(Some(match order {
+            Order::Asc => Stretch { to: at.at, end_seq: at.seq, ..stretch },
+            Order::Desc => Stretch { from: at.at, end_seq: at.seq, ..stretch },
+        }))
     }
 
     /// Whether the days known say where the day of the next entry ends.
@@ -188,7 +221,7 @@ impl<'f> Walk<'f> {
         Some(Stretch {
             from: self.next.at.max(self.days[first].begins()),
             to: self.days[last].ends().min(self.end.at),
-            end_seq: end_seq.min(window_end),
+            end_seq,
         })
     }
 
@@ -206,37 +239,33 @@ impl<'f> Walk<'f> {
         Some(Stretch {
             from: self.days[last].begins().max(self.end.at),
             to: self.next.at.min(self.days[first].ends()),
-            end_seq: window_end.max(self.days[last].first_seq).max(self.end.seq),
+            end_seq: self.days[last].first_seq.max(self.end.seq),
         })
     }
 
-    /// The window is cut inside, by number of entries; the filter looks at what it left.
+    /// Those that pass, and the last one.
     fn query(
         &self,
         before: &str,
         stretch: Stretch,
         allowance: Allowance,
     ) -> QueryBuilder<Postgres> {
-        let (from_on, direction) = match self.order {
-            Order::Asc => (">=", ""),
-            Order::Desc => ("<=", " desc"),
+        let (from_on, up_to, direction) = match self.order {
+            Order::Asc => (">=", "<=", ""),
+            Order::Desc => ("<=", ">=", " desc"),
         };
         let mut query = QueryBuilder::new(before);
-        query
-            .push("select ")
-            .push(rows::COLUMNS)
-            .push(", f.passes from (select * from entry where tenant_id = ");
-        query.push_bind(self.tenant_id.as_uuid());
+        query.push("select ").push(rows::COLUMNS).push(", f.passes from entry");
+        query.push(" cross join lateral (select true");
+        filter::push(&mut query, self.filter);
+        query.push(") f (passes) where tenant_id = ").push_bind(self.tenant_id.as_uuid());
         query.push(" and recorded_at >= ").push_bind(to_sql(stretch.from));
         query.push(" and recorded_at <= ").push_bind(to_sql(stretch.to));
         query.push(" and (recorded_at, seq) ").push(from_on).push(" (");
         query.push_bind(to_sql(self.next.at)).push(", ").push_bind(self.next.seq).push(")");
-        query.push(format_args!(" order by recorded_at{direction}, seq{direction} limit "));
-        query.push_bind(allowance.looked_at);
-        query.push(") w cross join lateral (select true");
-        filter::push(&mut query, self.filter);
-        query.push(") f (passes) where f.passes or seq = ").push_bind(stretch.end_seq);
-        query.push(format_args!(" order by recorded_at{direction}, seq{direction} limit "));
+        query.push(" and seq ").push(up_to).push(" ").push_bind(stretch.end_seq);
+        query.push(" and (f.passes or seq = ").push_bind(stretch.end_seq);
+        query.push(format_args!(") order by recorded_at{direction}, seq{direction} limit "));
         query.push_bind(allowance.given);
         query
     }

@@ -158,8 +158,10 @@ async fn a_rare_filter_gives_short_pages_that_say_where_they_are() {
     let tenant_id = app.tenant().await;
     let mut admin = app.db.admin().await;
     history::make_room(&mut admin).await;
-    // Dense days, sparse ones, and years without any.
-    for (from, days, entries) in [(0, 2, 45_000), (400, 60, 100), (1_000, 1, 30_000)] {
+    // Dense days, sparse ones, years without any, and a moment with more than a window takes.
+    for (from, days, entries) in
+        [(0, 2, 45_000), (400, 60, 100), (1_000, 1, 30_000), (1_010, 0, 45_000)]
+    {
         let from = DAY + Duration::days(from) - Duration::days(3_000);
         let to = from + Duration::days(days);
         history::spread(&mut admin, tenant_id, entries, from, to).await;

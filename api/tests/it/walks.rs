@@ -48,6 +48,14 @@ async fn walk(
     (seqs, head_seq)
 }
 
+/// Fails unless these are all numbers of a range, once and in order.
+#[track_caller]
+fn assert_range(seqs: &[i64], from: i64, to: i64) {
+    let wrong = seqs.iter().zip(from..).find(|(seq, expected)| *seq != expected);
+    assert_eq!(wrong, None, "{} numbers", seqs.len());
+    assert_eq!(seqs.last(), Some(&to), "{} numbers", seqs.len());
+}
+
 /// Keeps recording until it is told to stop.
 fn keep_writing(app: &Arc<TestApp>, tenant_id: TenantId, stop: &Arc<AtomicBool>) -> JoinSet<()> {
     let mut writers = JoinSet::new();
@@ -82,7 +90,7 @@ async fn a_walk_while_32_writers_insert_gives_each_settled_entry_once_in_order()
                 seqs.reverse();
             }
             assert!(head_seq >= 4_000);
-            assert_eq!(seqs, (1..=head_seq).collect::<Vec<_>>(), "{order}");
+            assert_range(&seqs, 1, head_seq);
         }
         stop.store(true, Ordering::Relaxed);
         while let Some(ended) = writers.join_next().await {
@@ -116,9 +124,11 @@ async fn a_walk_across_an_expiry_gives_what_is_left_or_says_what_is_gone() {
         down.reverse();
         let from = down.first().copied().unwrap();
         assert!(from <= floor_seq, "nothing that is left is missing");
-        assert_eq!(down, (from..=1_000).collect::<Vec<_>>());
+        assert_range(&down, from, 1_000);
+        // Should the walk have had too few pages to see it.
+        history::move_floor(&mut admin, tenant_id, day).await;
         let (up, _) = walk(&app, tenant_id, "asc", &mut random, async |_| {}).await;
-        assert_eq!(up, (floor_seq..=1_000).collect::<Vec<_>>());
+        assert_range(&up, floor_seq, 1_000);
     })
     .await;
 }
