@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LINK};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use domain::{Binding, Cursor, Filter, LogOwner, Order, TenantId};
@@ -80,6 +80,7 @@ fn answer(
     });
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     if let Some(next) = &next {
         headers.insert(LINK, link(parameters, next)?);
     }
