@@ -3,10 +3,10 @@
 //! The numbers at both ends are known, so a time in between can be guessed; one descent of the
 //! primary key then says which entry stands there, and by its number how many lie before it.
 
-use domain::{Order, Place, TenantId};
+use domain::{Order, Place, TenantId, Timestamp};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::range::Edge;
+use super::range::{Edge, in_sql};
 use super::{rows, to_sql};
 
 /// Guesses before the entries are counted off one by one.
@@ -95,14 +95,9 @@ impl Cut {
 
     /// The last entry that is no further away than so much.
     async fn place_at(&self, db: &mut PgConnection, ms: i64) -> sqlx::Result<Option<Place>> {
-        let (from, to, backwards) = match self.order {
-            Order::Asc => (self.next.at, self.next.at.plus_millis(ms), " desc"),
-            Order::Desc => (self.next.at.plus_millis(-ms), self.next.at, ""),
-        };
-        let mut query = QueryBuilder::<Postgres>::new("select recorded_at, seq from entry");
-        query.push(" where tenant_id = ").push_bind(self.tenant_id.as_uuid());
-        query.push(" and recorded_at >= ").push_bind(to_sql(from));
-        query.push(" and recorded_at <= ").push_bind(to_sql(to));
+        let ms = if self.order == Order::Asc { ms } else { -ms };
+        let mut query = self.places(self.next.at.plus_millis(ms));
+        let (_, backwards) = in_sql(self.order.reversed());
         query.push(format_args!(" order by recorded_at{backwards}, seq{backwards} limit 1"));
         let row = query.build().fetch_optional(db).await?;
         row.map(|row| rows::place(&row)).transpose()
@@ -110,23 +105,22 @@ impl Cut {
 
     /// The entry so many places on, found by going there: for thousands of entries of one moment.
     async fn count_off(&self, db: &mut PgConnection) -> sqlx::Result<Option<Place>> {
-        let (from_on, direction) = match self.order {
-            Order::Asc => (">=", ""),
-            Order::Desc => ("<=", " desc"),
-        };
-        let (low, high) = match self.order {
-            Order::Asc => (self.next.at, self.far.at),
-            Order::Desc => (self.far.at, self.next.at),
-        };
-        let mut query = QueryBuilder::<Postgres>::new("select recorded_at, seq from entry");
-        query.push(" where tenant_id = ").push_bind(self.tenant_id.as_uuid());
-        query.push(" and recorded_at >= ").push_bind(to_sql(low));
-        query.push(" and recorded_at <= ").push_bind(to_sql(high));
-        query.push(" and (recorded_at, seq) ").push(from_on).push(" (");
+        let (from_on, direction) = in_sql(self.order);
+        let mut query = self.places(self.far.at);
+        query.push(format_args!(" and (recorded_at, seq) {from_on} ("));
         query.push_bind(to_sql(self.next.at)).push(", ").push_bind(self.next.seq).push(")");
         query.push(format_args!(" order by recorded_at{direction}, seq{direction} offset "));
         query.push_bind(self.entries_max - 1).push(" limit 1");
         let row = query.build().fetch_optional(db).await?;
         row.map(|row| rows::place(&row)).transpose()
+    }
+
+    /// The places between the first of the stretch and a time.
+    fn places(&self, to: Timestamp) -> QueryBuilder<Postgres> {
+        let mut query = QueryBuilder::new("select recorded_at, seq from entry where tenant_id = ");
+        query.push_bind(self.tenant_id.as_uuid());
+        query.push(" and recorded_at >= ").push_bind(to_sql(self.next.at.min(to)));
+        query.push(" and recorded_at <= ").push_bind(to_sql(self.next.at.max(to)));
+        query
     }
 }

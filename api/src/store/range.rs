@@ -1,7 +1,7 @@
 //! Which part of a log a read is about, and whether a cursor still stands in it.
 
 use domain::{Filter, Order, Place, TenantId, Timestamp};
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{FromRow, PgConnection, PgExecutor, Postgres, QueryBuilder};
 use time::{Date, OffsetDateTime};
 
 use super::bounds::{self, Bounds};
@@ -138,7 +138,7 @@ async fn first_since(
         return Ok(first);
     }
     let today = to_sql(since).date();
-    let days = days_from(&mut *db, tenant_id, today, 2).await?;
+    let days = days(&mut *db, tenant_id, Order::Asc, today, 2).await?;
     if days.first().is_some_and(|day| day.day == today) {
         let found = first_of_day(db, tenant_id, since).await?;
         if let Some(place) = found {
@@ -194,46 +194,26 @@ impl Day {
     }
 }
 
-/// Days with entries, upwards from one on.
-pub(super) async fn days_from(
-    db: impl PgExecutor<'_>,
-    tenant_id: TenantId,
-    day: Date,
-    limit: i64,
-) -> sqlx::Result<Vec<Day>> {
-    sqlx::query_as(
-        "select day, first_seq
-         from entry_day
-         where tenant_id = $1
-            and day >= $2
-         order by day
-         limit $3",
-    )
-    .bind(tenant_id.as_uuid())
-    .bind(day)
-    .bind(limit)
-    .fetch_all(db)
-    .await
+/// How an order compares and sorts in SQL.
+pub(super) fn in_sql(order: Order) -> (&'static str, &'static str) {
+    match order {
+        Order::Asc => (">=", ""),
+        Order::Desc => ("<=", " desc"),
+    }
 }
 
-/// Days with entries, downwards from one on.
-pub(super) async fn days_down_from(
+/// Days with entries, from one on in this order.
+pub(super) async fn days(
     db: impl PgExecutor<'_>,
     tenant_id: TenantId,
-    day: Date,
+    order: Order,
+    from: Date,
     limit: i64,
 ) -> sqlx::Result<Vec<Day>> {
-    sqlx::query_as(
-        "select day, first_seq
-         from entry_day
-         where tenant_id = $1
-            and day <= $2
-         order by day desc
-         limit $3",
-    )
-    .bind(tenant_id.as_uuid())
-    .bind(day)
-    .bind(limit)
-    .fetch_all(db)
-    .await
+    let (from_on, direction) = in_sql(order);
+    let mut query = QueryBuilder::<Postgres>::new("select day, first_seq from entry_day");
+    query.push(" where tenant_id = ").push_bind(tenant_id.as_uuid());
+    query.push(format_args!(" and day {from_on} ")).push_bind(from);
+    query.push(format_args!(" order by day{direction} limit ")).push_bind(limit);
+    query.build_query_as().fetch_all(db).await
 }

@@ -14,7 +14,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use time::Duration;
 
 use super::cut::{Cut, Distance};
-use super::range::{Day, Edge, Range, days_down_from, days_from};
+use super::range::{Day, Edge, Range, days, in_sql};
 use super::{filter, rows, to_sql};
 
 /// Days that a window spans at most, from its first to its last.
@@ -151,10 +151,7 @@ impl<'f> Walk<'f> {
     ) -> sqlx::Result<Option<Stretch>> {
         if !self.knows_enough() {
             let day = to_sql(self.next.at).date();
-            self.days = match self.order {
-                Order::Asc => days_from(&mut *db, self.tenant_id, day, DAYS_MAX).await?,
-                Order::Desc => days_down_from(&mut *db, self.tenant_id, day, DAYS_MAX).await?,
-            };
+            self.days = days(&mut *db, self.tenant_id, self.order, day, DAYS_MAX).await?;
         }
         let stretch = match self.order {
             Order::Asc => self.stretch_up(looked_at),
@@ -250,10 +247,8 @@ impl<'f> Walk<'f> {
         stretch: Stretch,
         allowance: Allowance,
     ) -> QueryBuilder<Postgres> {
-        let (from_on, up_to, direction) = match self.order {
-            Order::Asc => (">=", "<=", ""),
-            Order::Desc => ("<=", ">=", " desc"),
-        };
+        let (from_on, direction) = in_sql(self.order);
+        let (up_to, _) = in_sql(self.order.reversed());
         let mut query = QueryBuilder::new(before);
         query.push("select ").push(rows::COLUMNS).push(", f.passes from entry");
         query.push(" cross join lateral (select true");
