@@ -1,0 +1,65 @@
+//! A bar on a terminal, for work that takes a while.
+
+use std::io::{IsTerminal as _, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What is done sooner needs no bar.
+const SHOWN_AFTER: Duration = Duration::from_secs(2);
+
+/// How often the bar is drawn, in a second.
+const DRAWS_PER_SECOND: u8 = 5;
+
+const TEMPLATE: &str = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec:.0} {eta}";
+
+/// How far something has come; on standard error, and only where somebody is looking.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    started_at: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    /// Of nothing yet.
+    pub fn new(what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or(ProgressStyle::default_bar());
+        bar.set_style(style);
+        bar.set_message(what);
+        Self { bar, started_at: Instant::now(), shown: false }
+    }
+
+    /// How much there is to do.
+    pub fn set_len(&self, len: u64) {
+        self.bar.set_length(len);
+    }
+
+    /// How much is done.
+    pub fn set(&mut self, position: u64) {
+        self.bar.set_position(position);
+        if !self.shown && self.started_at.elapsed() >= SHOWN_AFTER {
+            self.shown = true;
+            if stderr().is_terminal() {
+                self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
+            }
+        }
+    }
+
+    /// A line for people, above the bar if there is one.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
