@@ -9,7 +9,7 @@ use super::secret_or_file;
 
 /// What `emit-sample --help` ends with.
 pub(super) const EMIT_SAMPLE_HELP: &str = "\
-Examples:
+Example:
   audit-log emit-sample
   audit-log emit-sample 100000 --days 30 --seed 7
   audit-log emit-sample 5000 --rate 50 --header @gateway-headers.txt
@@ -19,7 +19,7 @@ each request has an idempotency key. Exit codes: 0 all recorded, 1 failed, 2 wro
 
 /// What `export --help` ends with.
 pub(super) const EXPORT_HELP: &str = "\
-Examples:
+Example:
   audit-log export > log.ndjson
   audit-log export --format csv --output log.csv --from 2026-01-01T00:00:00Z \\
       --filter action=DELETE --filter severity_min=WARNING

@@ -6,6 +6,8 @@ mod bodies;
 mod chunks;
 mod clock;
 mod defects;
+mod emit_sample;
+mod export_client;
 mod guilty;
 mod idempotency;
 mod isolation;

@@ -7,6 +7,7 @@
 
 mod answer;
 mod array;
+mod incoming;
 mod joined;
 mod lines;
 mod output;
@@ -28,7 +29,8 @@ use reqwest::{Body, Response};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use self::answer::{Heading, Tally, recorded_facts, trailing_facts};
+use self::answer::{Heading, recorded_facts, trailing_facts};
+use self::incoming::Incoming;
 pub use self::joined::{EndRecord, Facts, Joined, Mismatch, Range, Taken};
 pub use self::output::{Note, Output};
 pub use self::splitter::{Malformed, PIECE_BYTES_MAX, Piece, Splitter};
@@ -213,7 +215,8 @@ impl<'a> Export<'a> {
         let mut body = http::Response::<Body>::from(answer).into_body();
         let mut incoming = Incoming::new(self.order.format);
         let mut trailers = HeaderMap::new();
-        loop {
+        // With its end record an export needs no more, however the connection ends.
+        while incoming.end.is_none() {
             let silence_max = self.patience.silence_max();
             let Ok(frame) = timeout(silence_max, body.frame()).await else {
                 let silent = format!("nothing came for {} s", silence_max.as_secs());
@@ -224,13 +227,21 @@ impl<'a> Export<'a> {
             match frame.into_data() {
                 Ok(bytes) => {
                     if self.take(&mut incoming, &bytes)? == Taken::Beyond {
-                        return Ok(Received::Enough);
+                        return self.enough();
                     }
                 }
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
             }
         }
         self.prove(incoming, &trailers, export_id).await
+    }
+
+    /// An entry beyond the end: all before it have come, unless the first answer contradicts itself.
+    fn enough(&self) -> Result<Received, Stop> {
+        if self.answers == 1 {
+            return Err(Stop::Unsound(anyhow!("it goes beyond the end that it began with")));
+        }
+        Ok(Received::Enough)
     }
 
     /// Takes some bytes of an answer, and writes the entries that they complete.
@@ -261,27 +272,33 @@ impl<'a> Export<'a> {
         if !incoming.splitter.may_end() {
             return Err(cut());
         }
-        let mut facts = incoming.end.as_ref().map(|(facts, _)| facts.clone());
-        if facts.is_none() {
-            facts = trailing_facts(trailers);
+        let end = incoming.end.as_ref().map(|(facts, _)| facts.clone());
+        let differs = |facts: &Facts| {
+            let Facts { rows, sha256, .. } = facts;
+            let error =
+                anyhow!("what came differs from what was sent: {rows} entries, sha256 {sha256}");
+            Stop::Unsound(error)
+        };
+        let facts = match end.or_else(|| trailing_facts(trailers)) {
+            Some(facts) => facts,
+            None => match self.recorded_facts(export_id).await? {
+                // A proxy has ended it in good order before its end.
+                Some(facts) if incoming.tally.is_short_of(&facts) => return Err(cut()),
+                Some(facts) => facts,
+                None => return Err(cut()),
+            },
+        };
+        if !incoming.tally.proves(&facts) {
+            return Err(differs(&facts));
         }
-        if facts.is_none() {
-            facts = recorded_facts(self.service, export_id)
-                .await
-                .context("without trailers the log must tell whether it is whole, but")
-                .map_err(Stop::Final)?;
-        }
-        match facts {
-            Some(facts) if incoming.tally.proves(&facts) => {
-                Ok(Received::Whole(incoming.end.map(|(_, record)| record)))
-            }
-            Some(facts) if !incoming.tally.is_short_of(&facts) => Err(Stop::Unsound(anyhow!(
-                "what came differs from what was sent: {} entries, sha256 {}",
-                facts.rows,
-                facts.sha256
-            ))),
-            _ => Err(cut()),
-        }
+        Ok(Received::Whole(incoming.end.map(|(_, record)| record)))
+    }
+
+    async fn recorded_facts(&self, export_id: &str) -> Result<Option<Facts>, Stop> {
+        let facts = recorded_facts(self.service, export_id).await;
+        facts
+            .context("without trailers the log must tell whether it is whole, and does not")
+            .map_err(Stop::Final)
     }
 }
 
@@ -299,51 +316,5 @@ impl Stop {
             Self::Cut(fault) => fault.into(),
             Self::Unsound(error) | Self::Final(error) => error,
         }
-    }
-}
-
-/// One answer, as far as it has come.
-struct Incoming {
-    format: ExportFormat,
-    splitter: Splitter,
-    tally: Tally,
-    /// What the end record says, and its bytes.
-    end: Option<(Facts, Vec<u8>)>,
-}
-
-impl Incoming {
-    fn new(format: ExportFormat) -> Self {
-        let (splitter, tally) = (Splitter::new(format), Tally::default());
-        Self { format, splitter, tally, end: None }
-    }
-
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        joined: &mut Joined,
-        range: Range,
-        out: &mut Vec<u8>,
-    ) -> anyhow::Result<Taken> {
-        let by_line = self.format == ExportFormat::Ndjson;
-        if !by_line {
-            self.tally.add_bytes(bytes);
-        }
-        self.splitter.push(bytes);
-        while let Some(piece) = self.splitter.next()? {
-            match piece {
-                Piece::End(record) => self.end = Some((verify::read_end(record)?, record.to_vec())),
-                Piece::Entry(entry) => {
-                    self.tally.add_row();
-                    if by_line {
-                        self.tally.add_bytes(entry);
-                    }
-                }
-                Piece::Header(_) => {}
-            }
-            if joined.add(piece, range, out)? == Taken::Beyond {
-                return Ok(Taken::Beyond);
-            }
-        }
-        Ok(Taken::Added)
     }
 }

@@ -64,7 +64,7 @@ fn export(format: ExportFormat, log: &[(u64, String)]) -> Vec<u8> {
         ExportFormat::Json if entries.is_empty() => b"[\n]\n".to_vec(),
         ExportFormat::Json => format!("[\n{}\n]\n", entries.join(",\n")).into_bytes(),
         ExportFormat::Ndjson => {
-            let lines: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+            let lines: String = entries.iter().flat_map(|entry| [entry, "\n"]).collect();
             let sha256 = format!("{:x}", <sha2::Sha256 as sha2::Digest>::digest(&lines));
             let end = EndRecord { end: Facts { rows: log.len() as u64, range, sha256 } };
             format!("{lines}{}\n", serde_json::to_string(&end).unwrap()).into_bytes()
