@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use domain::Filter;
 
-use crate::client::export::{Export, Facts, NotWhole, Order, Output, Range, verify};
+use crate::client::export::{Export, Facts, NotWhole, Order, Output, Range, counted, verify};
 use crate::client::service::Service;
 use crate::config::{ExportArgs, ExportFormat, WrongSettings};
 
@@ -40,8 +40,7 @@ fn said(facts: &Facts) -> String {
         }
         _ => String::new(),
     };
-    let entries = if *rows == 1 { "entry" } else { "entries" };
-    format!("{rows} {entries}{of}, sha256 {sha256}")
+    format!("{}{of}, sha256 {sha256}", counted(*rows))
 }
 
 /// The parameters to ask with. What is wrong with a value the service says better.

@@ -7,7 +7,15 @@ use std::time::Duration;
 use api::client::export::{Export, Facts, NotWhole, Note, Order, Output, Range};
 use api::client::service::Service;
 use api::config::{Cli, Command, ExportFormat};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::HeaderName;
+use axum::response::Response;
+use axum::routing::get;
 use clap::Parser as _;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -221,6 +229,36 @@ async fn a_whole_export_comes_as_it_was_sent_and_ends_with_code_0() {
         assert_eq!((ended.stdout.as_str(), std::fs::read_to_string(&file).unwrap()), ("", uncut));
     }
     assert_eq!(files.names(), ["csv", "json", "ndjson"]);
+}
+
+/// An export of two entries by the server that the service is built on.
+async fn served() -> Response {
+    let csv = format!("id,seq\r\n{},1\r\n{},2\r\n", id(1), id(2));
+    let hash = format!("{:x}", Sha256::digest(&csv));
+    let fields = [("x-export-rows", "2"), ("x-export-sha256", &hash)];
+    let fields =
+        fields.map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    let frames = [Frame::data(Bytes::from(csv)), Frame::trailers(fields.into_iter().collect())];
+    let frames = frames.map(Ok::<_, std::convert::Infallible>);
+    Response::builder()
+        .header("trailer", "x-export-rows, x-export-sha256")
+        .header("x-export-id", "served")
+        .header("x-export-first-seq", "1")
+        .header("x-export-last-seq", "2")
+        .body(Body::new(StreamBody::new(futures_util::stream::iter(frames))))
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_are_asked_for_and_read_as_a_real_server_sends_them() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = Router::new().route("/api/v1/logs/export", get(served));
+    let serving = tokio::spawn(axum::serve(listener, routes).into_future());
+    let ended = command::run(&["export", "--format", "csv", "--url", &url], &[]).await;
+    serving.abort();
+    // There is no list to look it up in: the trailers alone have proven it.
+    assert_ended(&ended, 0, &["whole: 2 entries of seq 1 to 2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -234,6 +234,11 @@ impl Joined {
     }
 }
 
+/// A number of entries as people say it.
+pub fn counted(rows: u64) -> String {
+    if rows == 1 { "1 entry".to_owned() } else { format!("{rows} entries") }
+}
+
 /// A hash as people write it.
 pub(super) fn hex(hash: Sha256) -> String {
     format!("{:x}", hash.finalize())

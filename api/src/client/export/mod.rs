@@ -31,7 +31,7 @@ use tokio::time::timeout;
 
 use self::answer::{Heading, recorded_facts, trailing_facts};
 use self::incoming::Incoming;
-pub use self::joined::{EndRecord, Facts, Joined, Mismatch, Range, Taken};
+pub use self::joined::{EndRecord, Facts, Joined, Mismatch, Range, Taken, counted};
 pub use self::output::{Note, Output};
 pub use self::splitter::{Malformed, PIECE_BYTES_MAX, Piece, Splitter};
 pub use self::verify::verify;
@@ -118,7 +118,8 @@ impl<'a> Export<'a> {
         let (joined, range) =
             resumed.map_or((empty, None), |(joined, range)| (joined, Some(range)));
         if range.is_some() {
-            progress.say(&format!("going on after {} entries of an earlier run", joined.rows()));
+            let rows = counted(joined.rows());
+            progress.say(&format!("going on after {rows} of an earlier run"));
         }
         Ok(Self { service, order, output, progress, patience, joined, range, answers: 0 })
     }
@@ -155,8 +156,8 @@ impl<'a> Export<'a> {
                 Err(Stop::Cut(fault)) => {
                     let fault = self.patience.wait(fault).await;
                     let fault = fault.map_err(|fault| Stop::Final(fault.into()))?;
-                    let rows = self.joined.rows();
-                    self.progress.say(&format!("{fault}; going on after {rows} entries"));
+                    let rows = counted(self.joined.rows());
+                    self.progress.say(&format!("{fault}; going on after {rows}"));
                 }
                 Err(stop) => return Err(stop),
             }
@@ -274,9 +275,8 @@ impl<'a> Export<'a> {
         }
         let end = incoming.end.as_ref().map(|(facts, _)| facts.clone());
         let differs = |facts: &Facts| {
-            let Facts { rows, sha256, .. } = facts;
-            let error =
-                anyhow!("what came differs from what was sent: {rows} entries, sha256 {sha256}");
+            let (rows, sha256) = (counted(facts.rows), &facts.sha256);
+            let error = anyhow!("what came differs from what was sent: {rows}, sha256 {sha256}");
             Stop::Unsound(error)
         };
         let facts = match end.or_else(|| trailing_facts(trailers)) {

@@ -5,7 +5,7 @@ use std::io::Read;
 use anyhow::{Context as _, bail};
 
 use super::answer::Tally;
-use super::joined::{EndRecord, Facts, Joined, Range};
+use super::joined::{EndRecord, Facts, Joined, Range, counted};
 use super::splitter::{Piece, Splitter};
 use crate::config::ExportFormat;
 
@@ -39,12 +39,12 @@ pub fn verify(mut export: impl Read) -> anyhow::Result<Facts> {
         }
     }
     let Some(facts) = end.filter(|_| splitter.may_end()) else {
-        bail!("it has no end record: it was cut after {} entries", joined.rows());
+        bail!("it has no end record: it was cut after {}", counted(joined.rows()));
     };
     if !tally.proves(&facts) {
         bail!(
-            "it differs from what its end record says: {} entries, sha256 {}",
-            facts.rows,
+            "it differs from what its end record says: {}, sha256 {}",
+            counted(facts.rows),
             facts.sha256
         );
     }
