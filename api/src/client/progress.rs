@@ -1,9 +1,10 @@
 //! A bar on a terminal, for work that takes a while.
 
+use std::fmt::Write;
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// What is done sooner needs no bar.
 const SHOWN_AFTER: Duration = Duration::from_secs(2);
@@ -11,7 +12,7 @@ const SHOWN_AFTER: Duration = Duration::from_secs(2);
 /// How often the bar is drawn, in a second.
 const DRAWS_PER_SECOND: u8 = 5;
 
-const TEMPLATE: &str = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec:.0} {eta}";
+const TEMPLATE: &str = "{msg} {wide_bar} {human_pos}/{human_len} {rate}/s {eta}";
 
 /// How far something has come; on standard error, and only where somebody is looking.
 #[derive(Debug)]
@@ -26,7 +27,10 @@ impl Progress {
     pub fn new(what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template(TEMPLATE).unwrap_or(ProgressStyle::default_bar());
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn Write| {
+            // A bar that cannot be drawn stops nothing.
+            let _ = write!(text, "{:.0}", state.per_sec());
+        }));
         bar.set_message(what);
         Self { bar, started_at: Instant::now(), shown: false }
     }

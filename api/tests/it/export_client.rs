@@ -1,181 +1,23 @@
-//! `audit-log export`: what is cut is seen, goes on where it broke, and ends as if it had not.
+//! `audit-log export` from a terminal: what it asks, writes and says, and the code it ends with.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
-use api::client::export::{Export, Facts, NotWhole, Note, Order, Output, Range};
-use api::client::service::Service;
-use api::config::{Cli, Command, ExportFormat};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::HeaderName;
 use axum::response::Response;
 use axum::routing::get;
-use clap::Parser as _;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::support::command::{self, Ended};
 use crate::support::eventually;
-use crate::support::exporter::{Exporter, id};
+use crate::support::exporter::{Exporter, id, texts};
 
-const FORMATS: [ExportFormat; 3] = [ExportFormat::Ndjson, ExportFormat::Json, ExportFormat::Csv];
-
-/// Exports that run beside each other.
-const AT_ONCE: usize = 128;
-
-fn texts(seqs: &[u64]) -> Vec<(u64, String)> {
-    let hostile = ["", "a\"]},\\", "\r\n,\"", "日本"];
-    let texts = hostile.into_iter().cycle().skip(1);
-    seqs.iter().copied().zip(texts.map(str::to_owned)).collect()
-}
-
-/// All entries from 1 to 3.
-async fn gapless() -> Exporter {
-    Exporter::start(texts(&[1, 2, 3]), 3).await
-}
-
-/// What a filter leaves of the entries from 1 to 7.
-async fn filtered() -> Exporter {
-    Exporter::start(texts(&[2, 3, 5]), 7).await
-}
-
-fn service(url: &str) -> Service {
-    let cli = Cli::try_parse_from(["audit-log", "export", "--url", url]).unwrap();
-    let Command::Export(args) = cli.command else { unreachable!("it says export") };
-    Service::new(&args.service).unwrap()
-}
-
-fn order(format: ExportFormat, case: &str, filtered: bool) -> Order {
-    let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let query = vec![parameter("format", format.as_str()), parameter("case", case)];
-    Order { format, query, filtered, max_entries: None, patience: Duration::from_secs(20) }
-}
-
-async fn run(service: &Service, order: &Order, path: &Path) -> anyhow::Result<Facts> {
-    let output = Output::open(Some(path), false)?;
-    Export::begin(service, order, output)?.run().await
-}
-
-/// One place to cut one export, and what comes after.
-#[derive(Debug, Clone, Copy)]
-struct Cut {
-    format: ExportFormat,
-    at: usize,
-    clean: bool,
-    gone: bool,
-    filtered: bool,
-}
-
-impl Cut {
-    fn order(&self) -> Order {
-        let how = if self.clean { "clean" } else { "broken" };
-        let then = if self.gone { "gone" } else { "on" };
-        order(self.format, &format!("cut={}&how={how}&then={then}", self.at), self.filtered)
-    }
-
-    /// Whether what came before the cut is all there is, and proven or plain to see.
-    fn leaves_all(&self, uncut: &[u8]) -> bool {
-        let frame = match self.format {
-            ExportFormat::Ndjson => {
-                uncut[..uncut.len() - 1].iter().rev().take_while(|b| **b != b'\n').count() + 1
-            }
-            ExportFormat::Json => "\n]\n".len(),
-            ExportFormat::Csv => 0,
-        };
-        let missing = uncut.len() - self.at;
-        match (self.filtered, self.format) {
-            (false, _) => missing <= frame,
-            (true, ExportFormat::Ndjson) => missing == 0,
-            (true, ExportFormat::Json) => self.clean && missing <= 1,
-            (true, ExportFormat::Csv) => self.clean && missing == 0,
-        }
-    }
-}
-
-fn cuts(filtered: bool, exporter: &Exporter) -> Vec<Cut> {
-    let mut cuts = Vec::new();
-    for format in FORMATS {
-        for at in 0..=exporter.export(format.as_str()).len() {
-            for (clean, gone) in [(false, false), (false, true), (true, false), (true, true)] {
-                cuts.push(Cut { format, at, clean, gone, filtered });
-            }
-        }
-    }
-    cuts
-}
-
-/// The promise, at one place.
-async fn assert_seen(service: &Service, cut: Cut, uncut: &[u8], folder: &Path) {
-    let path = folder.join(format!("{cut:?}"));
-    let ended = run(service, &cut.order(), &path).await;
-    if cut.leaves_all(uncut) || !cut.gone {
-        let facts = ended.unwrap_or_else(|error| panic!("{cut:?}: {error:#}"));
-        assert_eq!(facts.rows, 3, "{cut:?}");
-        let written = std::fs::read(&path).unwrap();
-        assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(uncut), "{cut:?}");
-    } else {
-        let error =
-            ended.map(|facts| panic!("{cut:?} was taken for whole: {facts:?}")).unwrap_err();
-        assert!(error.is::<NotWhole>() && format!("{error:#}").contains("planted"), "{error:#}");
-        assert!(!path.exists(), "{cut:?}");
-    }
-    assert_eq!(folder.join(format!("{cut:?}.part")).exists(), !path.exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cut_at_any_byte_is_seen_and_gone_on_from_in_every_format() {
-    let folder = tempfile::tempdir().unwrap();
-    for (filtered, exporter) in [(false, gapless().await), (true, filtered().await)] {
-        let service = Arc::new(service(&exporter.url));
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        let mut running = JoinSet::new();
-        for cut in cuts(filtered, &exporter) {
-            let (service, turns) = (service.clone(), turns.clone());
-            let uncut = exporter.export(cut.format.as_str());
-            let folder = folder.path().join(filtered.to_string());
-            std::fs::create_dir_all(&folder).unwrap();
-            running.spawn(async move {
-                let _turn = turns.acquire().await.unwrap();
-                assert_seen(&service, cut, &uncut, &folder).await;
-            });
-        }
-        while let Some(ended) = running.join_next().await {
-            ended.unwrap();
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_a_kill_left_at_any_byte_is_gone_on_with() {
-    let folder = tempfile::tempdir().unwrap();
-    let exporter = gapless().await;
-    let service = service(&exporter.url);
-    for format in FORMATS {
-        let uncut = exporter.export(format.as_str());
-        let order = order(format, "", false);
-        let note = Note {
-            query: order.query.clone(),
-            range: Range { first_seq: Some(1), last_seq: Some(3) },
-        };
-        for len in 0..=uncut.len() {
-            let path = folder.path().join(format!("{len}.{}", format.as_str()));
-            let part = PathBuf::from(format!("{}.part", path.display()));
-            std::fs::write(&part, &uncut[..len]).unwrap();
-            std::fs::write(format!("{}.json", part.display()), serde_json::to_vec(&note).unwrap())
-                .unwrap();
-            run(&service, &order, &path).await.unwrap();
-            let written = std::fs::read(&path).unwrap();
-            assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&uncut), "{len}");
-            assert!(!part.exists());
-        }
-    }
-}
+const FORMATS: [&str; 3] = ["ndjson", "json", "csv"];
 
 /// Runs the program with these flags and this case, the service being the exporter.
 async fn export(exporter: &Exporter, case: &str, flags: &[&str]) -> Ended {
@@ -217,8 +59,8 @@ fn assert_ended(ended: &Ended, code: i32, says: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_export_comes_as_it_was_sent_and_ends_with_code_0() {
-    let (exporter, files) = (gapless().await, Files::new());
-    for format in FORMATS.map(ExportFormat::as_str) {
+    let (exporter, files) = (Exporter::gapless().await, Files::new());
+    for format in FORMATS {
         let uncut = String::from_utf8(exporter.export(format)).unwrap();
         let ended = export(&exporter, "", &["--format", format]).await;
         assert_ended(&ended, 0, &["whole: 3 entries of seq 1 to 3, sha256"]);
@@ -263,7 +105,7 @@ async fn trailers_are_asked_for_and_read_as_a_real_server_sends_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_reach_the_service_as_they_were_given() {
-    let exporter = filtered().await;
+    let exporter = Exporter::filtered().await;
     let flags = [
         "--format=csv",
         "--raw",
@@ -292,7 +134,7 @@ async fn filters_reach_the_service_as_they_were_given() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_after_the_export_began_is_left_out() {
     let exporter = Exporter::start(texts(&[1, 2, 3, 4, 5]), 3).await;
-    for format in FORMATS.map(ExportFormat::as_str) {
+    for format in FORMATS {
         let ended =
             export(&exporter, "cut=100", &["--format", format, "--filter", "action=x"]).await;
         assert_ended(&ended, 0, &["whole: 3 entries"]);
@@ -303,7 +145,7 @@ async fn what_was_recorded_after_the_export_began_is_left_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_proven_ends_with_code_3_and_keeps_no_name() {
-    let (exporter, files) = (filtered().await, Files::new());
+    let (exporter, files) = (Exporter::filtered().await, Files::new());
     for (case, format, says) in [
         ("lies=yes", "ndjson", "differs from what was sent"),
         ("lies=yes", "json", "differs from what was sent"),
@@ -334,7 +176,7 @@ async fn what_cannot_be_proven_ends_with_code_3_and_keeps_no_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_is_missing_is_noticed_though_all_hashes_fit() {
     let exporter = Exporter::start(texts(&[1, 3]), 3).await;
-    for format in FORMATS.map(ExportFormat::as_str) {
+    for format in FORMATS {
         let ended = export(&exporter, "", &["--format", format]).await;
         assert_ended(&ended, 3, &["an entry is missing in between"]);
     }
@@ -346,7 +188,7 @@ async fn an_entry_that_is_missing_is_noticed_though_all_hashes_fit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_export_goes_on_with_its_part_and_nobody_elses() {
-    let (exporter, files) = (gapless().await, Files::new());
+    let (exporter, files) = (Exporter::gapless().await, Files::new());
     let file = files.path("log.json");
     let part = format!("{file}.part");
     let flags = ["export", "--format", "json", "--output", &file];
@@ -377,7 +219,7 @@ async fn a_killed_export_goes_on_with_its_part_and_nobody_elses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_told_with_what_to_do() {
-    let (exporter, files) = (gapless().await, Files::new());
+    let (exporter, files) = (Exporter::gapless().await, Files::new());
     let file = files.path("log");
     for (flags, code, says) in [
         (&["--filter", "acton=x"][..], 2, "acton"),
@@ -398,7 +240,7 @@ async fn mistakes_are_told_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saved_export_is_verified_without_a_service() {
-    let (exporter, files) = (gapless().await, Files::new());
+    let (exporter, files) = (Exporter::gapless().await, Files::new());
     let file = files.path("log.ndjson");
     let export = exporter.export("ndjson");
     let verify = async |bytes: &[u8]| {
@@ -420,7 +262,7 @@ async fn a_saved_export_is_verified_without_a_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bar_is_shown_on_a_terminal_when_it_takes_a_while() {
-    let exporter = gapless().await;
+    let exporter = Exporter::gapless().await;
     let program = env!("CARGO_BIN_EXE_audit-log");
     let command = format!(
         "stty cols 80; {program} export --url {} --header 'X-Case: slow=400' >/dev/null",

@@ -8,6 +8,7 @@ mod clock;
 mod defects;
 mod emit_sample;
 mod export_client;
+mod export_cuts;
 mod guilty;
 mod idempotency;
 mod isolation;

@@ -28,19 +28,19 @@ const FOLDERS: [&str; 4] = ["contracts", "hr", "契約書", "fotos-2026"];
 const REGIONS: [&str; 3] = ["eu-central-1", "ap-northeast-1", "me-central-1"];
 const SETTINGS: [&str; 4] = ["session_minutes", "export_rows_max", "two_factor", "sso"];
 
-/// The next deed, which has at least one step.
-pub(super) fn some(dice: &mut Dice) -> VecDeque<Step> {
+/// The next deed of this actor, which has at least one step.
+pub(super) fn some(dice: &mut Dice, actor_id: &str) -> VecDeque<Step> {
     match dice.below(1_000) {
         0..400 => VecDeque::from([view(dice)]),
         400..560 => VecDeque::from([change_invoice(dice)]),
         560..660 => approve_order(dice),
         660..740 => VecDeque::from([change_customer(dice)]),
         740..810 => VecDeque::from([create_document(dice)]),
-        810..870 => VecDeque::from([sign_in(dice)]),
+        810..870 => VecDeque::from([sign_in(dice, actor_id)]),
         870..910 => delete_documents(dice),
         910..950 => VecDeque::from([export_report(dice)]),
         950..980 => VecDeque::from([change_setting(dice)]),
-        980..994 => fail_to_sign_in(dice),
+        980..994 => fail_to_sign_in(dice, actor_id),
         _ => promote(dice),
     }
 }
@@ -205,9 +205,8 @@ fn export_report(dice: &mut Dice) -> Step {
     Step { severity, ..step(dice, "report.exported", "report", id, Phrase::Exported) }
 }
 
-fn sign_in(dice: &mut Dice) -> Step {
-    let id = user_id(dice);
-    step(dice, "session.started", "user", id, Phrase::SignedIn)
+fn sign_in(dice: &mut Dice, actor_id: &str) -> Step {
+    step(dice, "session.started", "user", actor_id.to_owned(), Phrase::SignedIn)
 }
 
 fn change_setting(dice: &mut Dice) -> Step {
@@ -222,13 +221,12 @@ fn change_setting(dice: &mut Dice) -> Step {
 }
 
 /// Somebody tries until the account is locked, or gives up before.
-fn fail_to_sign_in(dice: &mut Dice) -> VecDeque<Step> {
-    let id = user_id(dice);
+fn fail_to_sign_in(dice: &mut Dice, actor_id: &str) -> VecDeque<Step> {
     let tries = dice.below(5) + 1;
     let mut steps: VecDeque<_> = (0..tries)
         .map(|_| Step {
             severity: Severity::Error,
-            ..step(dice, "session.refused", "user", id.clone(), Phrase::SignInFailed)
+            ..step(dice, "session.refused", "user", actor_id.to_owned(), Phrase::SignInFailed)
         })
         .collect();
     if tries == 5 {
@@ -236,7 +234,7 @@ fn fail_to_sign_in(dice: &mut Dice) -> VecDeque<Step> {
             severity: Severity::Critical,
             before: json!({"locked": false, "role": "clerk"}),
             after: json!({"locked": true, "role": "clerk"}),
-            ..step(dice, "UPDATE", "user", id, Phrase::Locked)
+            ..step(dice, "UPDATE", "user", actor_id.to_owned(), Phrase::Locked)
         });
     }
     steps

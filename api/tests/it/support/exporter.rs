@@ -45,6 +45,16 @@ impl Drop for Exporter {
 }
 
 impl Exporter {
+    /// All entries from 1 to 3.
+    pub(crate) async fn gapless() -> Self {
+        Self::start(texts(&[1, 2, 3]), 3).await
+    }
+
+    /// What a filter leaves of the entries from 1 to 7.
+    pub(crate) async fn filtered() -> Self {
+        Self::start(texts(&[2, 3, 5]), 7).await
+    }
+
     pub(crate) async fn start(log: Vec<(u64, String)>, last_seq: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -224,6 +234,12 @@ impl Asked {
     fn case(&self, name: &str) -> &str {
         self.case.get(name).map_or("", String::as_str)
     }
+}
+
+/// Entries of these numbers, with all that means something to one of the formats.
+pub(crate) fn texts(seqs: &[u64]) -> Vec<(u64, String)> {
+    let hostile = ["a\"]},\\", "\r\n,\"", "日本", ""];
+    seqs.iter().copied().zip(hostile.into_iter().cycle().map(str::to_owned)).collect()
 }
 
 pub(crate) fn id(seq: u64) -> String {
