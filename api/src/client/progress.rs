@@ -19,6 +19,7 @@ const TEMPLATE: &str = "{msg} {wide_bar} {human_pos}/{human_len} {rate}/s {eta}"
 pub struct Progress {
     bar: ProgressBar,
     started_at: Instant,
+    /// Whether it has been decided that there is a bar, or none.
     shown: bool,
 }
 
@@ -33,6 +34,13 @@ impl Progress {
         }));
         bar.set_message(what);
         Self { bar, started_at: Instant::now(), shown: false }
+    }
+
+    /// The same without a bar: what is written goes to the same terminal.
+    #[must_use]
+    pub fn without_bar(mut self) -> Self {
+        self.shown = true;
+        self
     }
 
     /// How much there is to do.

@@ -1,7 +1,7 @@
 //! `audit-log export` from a terminal: what it asks, writes and says, and the code it ends with.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -101,6 +101,22 @@ async fn trailers_are_asked_for_and_read_as_a_real_server_sends_them() {
     serving.abort();
     // There is no list to look it up in: the trailers alone have proven it.
     assert_ended(&ended, 0, &["whole: 2 entries of seq 1 to 2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_service_is_asked_again_when_it_says_and_not_for_ever() {
+    let (exporter, files) = (Exporter::gapless().await, Files::new());
+    let started_at = Instant::now();
+    let ended = export(&exporter, "busy=first", &[]).await;
+    assert_ended(&ended, 0, &["the planted load", "going on after 0 entries", "whole: 3"]);
+    assert!(started_at.elapsed() >= Duration::from_secs(1));
+    assert_eq!(exporter.asked().len(), 2);
+    let file = files.path("log");
+    let ended = export(&exporter, "busy=always", &["--output", &file]).await;
+    assert_ended(&ended, 1, &["refused with 503", "the planted load"]);
+    assert!(exporter.asked().len() <= 3);
+    // Nothing has come, so nothing stays behind.
+    assert_eq!(files.names(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

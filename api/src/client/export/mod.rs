@@ -114,6 +114,7 @@ impl<'a> Export<'a> {
         let empty = Joined::new(order.format, !order.filtered);
         let resumed = output.resume(&order.query_noted(), &empty, order.format)?;
         let progress = Progress::new("exporting");
+        let progress = if output.is_terminal() { progress.without_bar() } else { progress };
         let patience = Patience::new(order.patience);
         let (joined, range) =
             resumed.map_or((empty, None), |(joined, range)| (joined, Some(range)));

@@ -134,6 +134,10 @@ impl State {
         let case = format!("{format}{:?}{:?}", asked.case.get("cut"), asked.case.get("how"));
         let case = format!("{case}{}", asked.case("then"));
         let is_first = self.was_cut.lock().unwrap().insert(case);
+        let busy = asked.case("busy");
+        if busy == "always" || (busy == "first" && is_first) {
+            return stream.write_all(&busy_for_a_second()).await;
+        }
         if !is_first && asked.case("then") == "gone" {
             return stream.write_all(&problem(410, "cursor_expired", "the planted expiry")).await;
         }
@@ -276,6 +280,11 @@ fn answer(status: u16, media: &str, body: &Value) -> Vec<u8> {
          content-length: {len}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+fn busy_for_a_second() -> Vec<u8> {
+    let problem = String::from_utf8(problem(503, "overloaded", "the planted load")).unwrap();
+    problem.replacen("\r\n", "\r\nretry-after: 1\r\n", 1).into_bytes()
 }
 
 fn problem(status: u16, code: &str, detail: &str) -> Vec<u8> {
