@@ -80,6 +80,11 @@ impl Fault {
         }
     }
 
+    /// Whether the place to go on from is no more: expired, undone, or never there.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if matches!(refusal.status.as_u16(), 400 | 409 | 410))
+    }
+
     /// When to come back, as far as the service has said.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

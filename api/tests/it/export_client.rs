@@ -174,6 +174,8 @@ async fn what_cannot_be_proven_ends_with_code_3_and_keeps_no_name() {
         let flags = ["--format", format, "--filter", "action=x", "-o", &file, "--force"];
         let ended = export(&exporter, case, &flags).await;
         assert_ended(&ended, 3, &["the export is not whole", says]);
+        let goes_on = ended.stderr.contains("the same command goes on with");
+        assert_eq!(goes_on, case.starts_with("trailers"), "{ended:?}");
         assert!(!Path::new(&file).exists(), "{case}");
         let again = export(&exporter, "", &flags).await;
         if case.starts_with("lies") {

@@ -137,11 +137,11 @@ impl<'a> Export<'a> {
             self.output.take_back();
             return Err(stop.into_error());
         }
-        let unsound = matches!(stop, Stop::Unsound(_));
-        let goes_on_with = self.output.part().filter(|_| !unsound).map(ToOwned::to_owned);
-        if unsound {
+        if matches!(stop, Stop::Unsound(_)) {
             self.output.condemn();
         }
+        let part = self.output.part().filter(|_| stop.lets_go_on());
+        let goes_on_with = part.map(ToOwned::to_owned);
         Err(stop.into_error().context(NotWhole { goes_on_with }))
     }
 
@@ -208,7 +208,7 @@ impl<'a> Export<'a> {
             self.answers += 1;
         }
         if let Some(Range { first_seq: Some(first), last_seq: Some(last) }) = self.range {
-            self.progress.set_len((last + 1).saturating_sub(first));
+            self.progress.set_len(last.saturating_add(1).saturating_sub(first));
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ impl<'a> Export<'a> {
             self.patience.got_on();
         }
         if let (Some(first), Some(last)) = (range.first_seq, self.joined.last_seq()) {
-            self.progress.set((last + 1).saturating_sub(first));
+            self.progress.set(last.saturating_add(1).saturating_sub(first));
         }
         taken.map_err(Stop::Unsound)
     }
@@ -312,6 +312,15 @@ impl Order {
 }
 
 impl Stop {
+    /// Whether another run could do better.
+    fn lets_go_on(&self) -> bool {
+        match self {
+            Self::Cut(_) => true,
+            Self::Unsound(_) => false,
+            Self::Final(error) => !error.downcast_ref::<Fault>().is_some_and(Fault::is_for_good),
+        }
+    }
+
     fn into_error(self) -> anyhow::Error {
         match self {
             Self::Cut(fault) => fault.into(),
