@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod app;
 pub mod body;
+pub mod client;
 pub mod commands;
 pub mod config;
 pub mod cursors;

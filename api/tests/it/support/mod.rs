@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod database;
+pub(crate) mod exporter;
 pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod past;
