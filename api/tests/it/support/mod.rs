@@ -9,6 +9,7 @@ pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod past;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod seeds;
 pub(crate) mod service;
 pub(crate) mod timescale;
