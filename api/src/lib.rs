@@ -8,6 +8,7 @@ pub mod app;
 pub mod body;
 pub mod commands;
 pub mod config;
+pub mod counter;
 pub mod error;
 pub mod idempotency;
 pub mod identity;
