@@ -52,6 +52,7 @@ fn base() -> Routes {
     Routes::new()
         .add(Method::POST, "/logs", logs::record)
         .add(Method::POST, "/logs/bulk", logs::bulk::record)
+        .add(Method::GET, "/logs/stats", logs::stats::get)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)
         .add(Method::POST, "/tenants", tenants::create)

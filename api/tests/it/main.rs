@@ -18,6 +18,7 @@ mod profiles;
 mod reading;
 mod sessions;
 mod settings;
+mod statistics;
 mod support;
 mod tenants;
 mod writing;

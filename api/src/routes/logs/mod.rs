@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod entry;
+pub mod stats;
 
 use std::sync::Arc;
 
