@@ -9,6 +9,7 @@ pub mod body;
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod counter;
 pub mod cursors;
 pub mod error;
 pub mod export;

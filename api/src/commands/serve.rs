@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
+use crate::counter::Counter;
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::reads::{self, Reads};
@@ -70,6 +71,8 @@ pub async fn serve(
         called: Arc::clone(&upkeep_called),
     };
     let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
+    let counter = Counter { db: store.worker.clone() };
+    let counter = tokio::spawn(counter.run(upkeep_stop.clone()));
     let (writer, mut writing) =
         LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), upkeep_called);
 
@@ -107,7 +110,7 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     upkeep_stop.cancel();
-    let _ = upkeep.await;
+    let _ = tokio::join!(upkeep, counter);
     let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");

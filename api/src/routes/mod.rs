@@ -54,6 +54,7 @@ fn base() -> Routes {
         .add(Method::GET, "/logs", logs::list::list)
         .add(Method::POST, "/logs/bulk", logs::bulk::record)
         .add(Method::GET, "/logs/export", logs::export::export)
+        .add(Method::GET, "/logs/stats", logs::stats::get)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)
         .add(Method::POST, "/tenants", tenants::create)

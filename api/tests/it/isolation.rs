@@ -354,7 +354,10 @@ async fn roles_have_no_rights_beyond(kept: &Kept) {
     for (role, functions) in [
         ("audit_reader", &[][..]),
         ("audit_writer", &["append"]),
-        ("audit_worker", &["append", "change_tenant", "create_tenant"]),
+        (
+            "audit_worker",
+            &["append", "change_tenant", "count_window", "create_tenant", "forget_counts"],
+        ),
     ] {
         let callable: Vec<String> = sqlx::query_scalar(
             "select proname::text from pg_proc

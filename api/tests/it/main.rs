@@ -27,6 +27,7 @@ mod reading;
 mod reads;
 mod sessions;
 mod settings;
+mod statistics;
 mod support;
 mod tenants;
 mod walks;

@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod entry;
 pub mod export;
 pub mod list;
+pub mod stats;
 
 use std::sync::Arc;
 
