@@ -76,8 +76,14 @@ impl DbRole {
     /// What a fresh session of this role is set to.
     fn session(self) -> String {
         let own = match self {
-            // On its sixth run a prepared page would try a plan over every partition.
-            Self::Reader => "set plan_cache_mode = force_custom_plan;",
+            // On its sixth run a prepared page would try a plan over every partition. And there is
+            // one way into a log, along its key: a plan that reads a partition and sorts it looks
+            // at everybody's entries, which no `limit` bounds.
+            Self::Reader => {
+                "set plan_cache_mode = force_custom_plan;
+                 set enable_seqscan = off;
+                 set enable_bitmapscan = off;"
+            }
             // A batch that waits for a head holds others, which somebody else's batch waits for:
             // the time-out of one lock does not bound such a chain, this does.
             Self::Writer => "set statement_timeout = '2s';",

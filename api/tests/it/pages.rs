@@ -161,6 +161,39 @@ async fn a_page_touches_few_buffers_at_any_depth() {
     reader.close().await.unwrap();
 }
 
+/// Whatever a filter takes, and whichever way: one index, followed, and no more than a window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_with_a_filter_looks_at_no_more_than_it_may() {
+    let log = DeepLog::new(6, 200_000).await;
+    let mut reader = log.reader().await;
+    for pairs in [
+        vec![("user_id", "nobody")],
+        vec![("action", "UPDATE"), ("severity_min", "ERROR")],
+        vec![("request_id", "r"), ("from", "2019-12-27T00:00:00Z"), ("to", "2019-12-30T00:00:00Z")],
+    ] {
+        let filter = Filter::read(pairs).unwrap();
+        for order in [Order::Asc, Order::Desc] {
+            let from = From::start(order);
+            let range = range::find(&mut reader, log.tenant_id, &filter, from).await;
+            let mut walk = Walk::new(log.tenant_id, &filter, order, &range.unwrap().unwrap());
+            let plan = walk.explain(&mut reader, PAGE).await.unwrap().unwrap();
+            assert_follows_the_key(&plan);
+            let looked_at = rows_looked_at(&plan[0]["Plan"]);
+            assert!((1_000..=PAGE.looked_at).contains(&looked_at), "{looked_at}: {plan:#}");
+        }
+    }
+    reader.close().await.unwrap();
+}
+
+/// Rows that scans have given or thrown away.
+fn rows_looked_at(node: &Value) -> i64 {
+    let count = |name: &str| node[name].as_i64().unwrap_or_default();
+    let is_scan = node["Node Type"].as_str().is_some_and(|name| name.ends_with("Scan"));
+    let own = if is_scan { count("Actual Rows") + count("Rows Removed by Filter") } else { 0 };
+    let below = node["Plans"].as_array().into_iter().flatten().map(rows_looked_at);
+    own + below.sum::<i64>()
+}
+
 /// On its sixth run a prepared statement may be planned for every partition at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_stays_cheap_with_years_of_partitions() {

@@ -100,7 +100,6 @@ async fn try_count(
     let range = log::LogRange::of(&bounds, by_quarters, &query.filter);
     if !range.is_empty() {
         let reading = store.read(tenant_id, async |db| {
-            read_in_order(db).await?;
             let complete = log::count(db, tenant_id, &range, query, &mut tally).await?;
             Ok((complete, floor_seq(db, tenant_id).await?))
         });
@@ -138,7 +137,6 @@ fn fits_quarters(query: &StatsQuery) -> bool {
 /// Makes the transaction one snapshot, and reads the bounds in it.
 async fn snapshot_bounds(db: &mut PgConnection, tenant_id: TenantId) -> sqlx::Result<Bounds> {
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *db).await?;
-    read_in_order(db).await?;
     sqlx::query_as(
         "select
             b.head_seq, b.head_recorded_at, b.floor_seq, b.floor_at,
@@ -151,15 +149,6 @@ async fn snapshot_bounds(db: &mut PgConnection, tenant_id: TenantId) -> sqlx::Re
     .bind(tenant_id.as_uuid())
     .fetch_one(db)
     .await
-}
-
-/// Leaves this transaction plans in the order of an index only: there a limit ends the work, and
-/// one tenant's range is all that is read.
-async fn read_in_order(db: &mut PgConnection) -> sqlx::Result<()> {
-    let off = "select set_config('enable_seqscan', 'off', true),
-        set_config('enable_bitmapscan', 'off', true)";
-    sqlx::query(off).execute(db).await?;
-    Ok(())
 }
 
 async fn floor_seq(db: &mut PgConnection, tenant_id: TenantId) -> sqlx::Result<i64> {
