@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::admission::Admission;
 use crate::identity::Authenticator;
+use crate::retention::Retention;
 use crate::store::Store;
 use crate::store::migrations::Profile;
 use crate::tenants::Tenants;
@@ -29,8 +30,8 @@ pub struct Parts {
     pub tenants: Tenants,
     /// How much at a time.
     pub admission: Arc<Admission>,
-    /// No tenant may keep its entries for less.
-    pub retention_min_days: i32,
+    /// What every tenant's retention is bound by.
+    pub retention: Retention,
 }
 
 impl App {

@@ -19,7 +19,9 @@ use uuid::Uuid;
 use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
+use crate::expiry::Expiry;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
+use crate::retention::Retention;
 use crate::routes;
 use crate::store::migrations::Profile;
 use crate::store::{Store, preflight, tenants};
@@ -68,6 +70,12 @@ pub async fn serve(
         called: Arc::clone(&upkeep_called),
     };
     let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
+    let expiry = Expiry {
+        options: store.worker_options.clone(),
+        profile,
+        days_min: args.retention_min_days.into(),
+    };
+    let expiry = tokio::spawn(expiry.run(upkeep_stop.clone()));
     let (writer, mut writing) =
         LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), upkeep_called);
 
@@ -82,7 +90,10 @@ pub async fn serve(
         profile,
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
-        retention_min_days: args.retention_min_days.into(),
+        retention: Retention {
+            days_min: args.retention_min_days.into(),
+            grace_h: args.retention_grace_h,
+        },
     });
     let address = listener.local_addr()?;
     info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
@@ -99,7 +110,7 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     upkeep_stop.cancel();
-    let _ = upkeep.await;
+    let _ = tokio::join!(upkeep, expiry);
     let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");

@@ -6,6 +6,8 @@
 
 pub mod append;
 pub mod entries;
+pub mod erasure;
+pub mod expiry;
 pub mod filter;
 pub mod marks;
 pub mod migrations;
