@@ -6,6 +6,7 @@ mod bodies;
 mod chunks;
 mod clock;
 mod defects;
+mod expiry;
 mod guilty;
 mod idempotency;
 mod isolation;

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod log;
+pub(crate) mod old_log;
 pub(crate) mod past;
 pub(crate) mod process;
 pub(crate) mod service;
