@@ -81,6 +81,16 @@ impl Admission {
         Ok(Permit { admission: Arc::clone(self), tenant_id, weight })
     }
 
+    /// Takes the weight of an entry of the service itself, which is small and cannot be refused:
+    /// there is one for something that was let in before.
+    pub fn admit_own(self: &Arc<Self>, tenant_id: TenantId) -> Permit {
+        let mut taken = self.lock();
+        taken.all += REQUEST_WEIGHT;
+        *taken.by_tenant.entry(tenant_id).or_default() += REQUEST_WEIGHT;
+        drop(taken);
+        Permit { admission: Arc::clone(self), tenant_id, weight: REQUEST_WEIGHT }
+    }
+
     fn give_back(&self, tenant_id: TenantId, weight: u64) {
         let mut taken = self.lock();
         taken.all -= weight;

@@ -4,7 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::admission::Admission;
+use crate::export::slots::Exports;
 use crate::identity::Authenticator;
+use crate::reads::Reads;
 use crate::retention::Retention;
 use crate::store::Store;
 use crate::store::migrations::Profile;
@@ -32,6 +34,10 @@ pub struct Parts {
     pub admission: Arc<Admission>,
     /// What every tenant's retention is bound by.
     pub retention: Retention,
+    /// How many exports at a time.
+    pub exports: Exports,
+    /// Who has read what.
+    pub reads: Reads,
 }
 
 impl App {

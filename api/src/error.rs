@@ -28,6 +28,7 @@ pub struct ApiError {
     errors: Vec<FieldProblem>,
     retry_after_s: Option<u32>,
     challenge: Option<&'static str>,
+    oldest_cursor: Option<Box<str>>,
     cause: Option<String>,
 }
 
@@ -50,6 +51,8 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldProblem],
     #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_cursor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_id: Option<String>,
 }
 
@@ -62,6 +65,7 @@ impl ApiError {
             errors: Vec::new(),
             retry_after_s: None,
             challenge: None,
+            oldest_cursor: None,
             cause: None,
         }
     }
@@ -91,6 +95,13 @@ impl ApiError {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The oldest cursor that can still be used instead.
+    #[must_use]
+    pub fn with_oldest_cursor(mut self, cursor: String) -> Self {
+        self.oldest_cursor = Some(cursor.into_boxed_str());
         self
     }
 
@@ -162,6 +173,7 @@ impl IntoResponse for ApiError {
             detail: &self.detail,
             code: self.code.as_str(),
             errors: &self.errors,
+            oldest_cursor: self.oldest_cursor.as_deref(),
             error_id,
         };
         let mut response = (status, Json(problem)).into_response();

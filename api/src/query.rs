@@ -58,10 +58,14 @@ impl Parameters {
         Ok(first.map(|(_, value)| value.as_str()))
     }
 
+    /// Names and values, in their order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The filter that the parameters make.
     pub fn filter(&self) -> Result<Filter, ApiError> {
-        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Filter::read(pairs).map_err(|error| invalid(error.name, &error.to_string()))
+        Filter::read(self.pairs()).map_err(|error| invalid(error.name, &error.to_string()))
     }
 
     /// `true` or `false`; false when absent.
@@ -71,6 +75,13 @@ impl Parameters {
             Some("true") => Ok(true),
             Some(_) => Err(invalid(name, "must be true or false")),
         }
+    }
+
+    /// A whole number from 1 on.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let number = text.parse::<i64>().ok().filter(|number| *number >= 1);
+        number.map(Some).ok_or_else(|| invalid(name, "must be a whole number from 1 on"))
     }
 
     /// A whole number from 1 to `max`.

@@ -12,6 +12,7 @@ use api::app::{App, Parts};
 use api::body::{Admitted, OneEntry};
 use api::config::{LogFormat, LoggingArgs};
 use api::error::ApiError;
+use api::export::slots::Exports;
 use api::idempotency::IdempotencyKey;
 use api::identity::caller::Writer;
 use api::identity::{Authenticator, GatewaySecrets};
@@ -130,6 +131,8 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         authenticator: Authenticator::Gateway(secrets),
         admission: Arc::new(Admission::new(256 << 20)),
         retention: Retention { days_min: 7, grace_h: 24 },
+        exports: Exports::default(),
+        reads: api::reads::Reads::default(),
     }))
 }
 

@@ -111,6 +111,7 @@ async fn write(
         key: None,
         refused: None,
         entries: &entries,
+        bytes: 0,
     };
     let outcomes = append::append(worker, call, Timestamp::now(), false, &[request]).await?;
     anyhow::ensure!(matches!(outcomes[..], [Outcome::Written(_)]), "not written: {outcomes:?}");

@@ -25,6 +25,15 @@ impl Order {
         }
     }
 
+    /// The other one.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Asc => Self::Desc,
+            Self::Desc => Self::Asc,
+        }
+    }
+
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Asc, Self::Desc].into_iter().find(|order| order.as_str() == text)

@@ -76,6 +76,11 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(ms))
     }
 
+    /// Adds the RFC 3339 text to a buffer.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.text().0);
+    }
+
     fn text(self) -> TimestampText {
         let day = i32::try_from(self.0.div_euclid(MS_PER_DAY)).unwrap_or(0);
         let date = Date::from_julian_day(EPOCH_JULIAN_DAY + day).unwrap_or(Date::MIN);

@@ -20,7 +20,9 @@ use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
 use crate::expiry::Expiry;
+use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
+use crate::reads::{self, Reads};
 use crate::retention::Retention;
 use crate::routes;
 use crate::store::migrations::Profile;
@@ -94,7 +96,11 @@ pub async fn serve(
             days_min: args.retention_min_days.into(),
             grace_h: args.retention_grace_h,
         },
+        exports: Exports::default(),
+        reads: Reads::default(),
     });
+    let reads_stop = CancellationToken::new();
+    let reads = tokio::spawn(reads::write(app.clone(), reads_stop.clone()));
     let address = listener.local_addr()?;
     info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
     tokio::select! {
@@ -104,6 +110,8 @@ pub async fn serve(
         _ = &mut writing => anyhow::bail!("the log writer has ended: this is a defect"),
     }
 
+    reads_stop.cancel();
+    let _ = reads.await;
     // No request is left: what they queued is written, then the rest goes.
     writer.stop();
     if timeout(Duration::from_secs(args.stop_timeout_s), writing).await.is_err() {

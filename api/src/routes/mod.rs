@@ -51,9 +51,11 @@ impl Routes {
 fn base() -> Routes {
     Routes::new()
         .add(Method::POST, "/logs", logs::record)
+        .add(Method::GET, "/logs", logs::list::list)
         .add(Method::POST, "/logs/bulk", logs::bulk::record)
         .add(Method::DELETE, "/logs/cleanup", logs::cleanup::clean_up)
         .add(Method::GET, "/logs/expiries", logs::expiries::list)
+        .add(Method::GET, "/logs/export", logs::export::export)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)
         .add(Method::POST, "/tenants", tenants::create)

@@ -50,6 +50,8 @@ pub struct RequestRow<'a> {
     pub refused: Option<&'a str>,
     /// Checked entries.
     pub entries: &'a [NewEntry],
+    /// About what they weigh.
+    pub bytes: usize,
 }
 
 /// What became of one request; the numbers are those `append()` gives.
@@ -189,9 +191,10 @@ pub async fn append(
 
 /// About as many bytes as the arguments take.
 fn bytes(requests: &[RequestRow<'_>]) -> usize {
-    let entries = requests.iter().flat_map(|request| request.entries);
-    entries.map(|entry| entry.weight() + ENTRY_OVERHEAD).sum::<usize>()
-        + requests.len() * REQUEST_OVERHEAD
+    let of = |request: &RequestRow<'_>| {
+        request.bytes + request.entries.len() * ENTRY_OVERHEAD + REQUEST_OVERHEAD
+    };
+    requests.iter().map(of).sum()
 }
 
 /// The `r_` arguments of `append()`.

@@ -5,15 +5,21 @@
 //! tenant second; none sees more than one tenant, except the worker's.
 
 pub mod append;
+pub mod bounds;
+mod cut;
 pub mod entries;
 pub mod erasure;
 pub mod expiry;
 pub mod filter;
 pub mod marks;
 pub mod migrations;
+pub mod pages;
 pub mod partitions;
 pub mod preflight;
+pub mod range;
+mod rows;
 pub mod tenants;
+pub mod walk;
 
 use std::str::FromStr as _;
 use std::time::Duration;

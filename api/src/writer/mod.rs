@@ -147,7 +147,7 @@ impl LogWriter {
         permit: Arc<Permit>,
     ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
-        if !self.queue.push(Pending { request, reply, _permit: permit }) {
+        if !self.queue.push(Pending::new(request, reply, permit)) {
             return Err(AppendError::Stopping);
         }
         // The writer answers everything it takes; a lost reply is a defect of ours, not a "no".
@@ -291,17 +291,22 @@ impl Writer {
         let session = session.map_err(|error| Fault::unreachable(&error))?;
         if self.call.epoch == 0 {
             let replica = Uuid::new_v4();
-            let opening = async {
-                let mut worker = store::connect(&self.worker, DbRole::Worker).await?;
-                marks::open(&mut worker, replica).await
-            };
-            timeout(SETTLE_TIMEOUT, opening)
+            timeout(SETTLE_TIMEOUT, self.as_worker(async |db| marks::open(db, replica).await))
                 .await
                 .unwrap_or(Err(sqlx::Error::PoolTimedOut))
                 .map_err(|error| Fault::unreachable(&error))?;
             self.call = CallId { replica, epoch: 1, batch: 0 };
         }
         Ok(session)
+    }
+
+    /// On a connection of its own: those of a pool may be as dead as ours was.
+    async fn as_worker<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        let mut worker = store::connect(&self.worker, DbRole::Worker).await?;
+        work(&mut worker).await
     }
 
     /// Finds out whether the last call committed, and shuts it out if it has not.
@@ -313,11 +318,7 @@ impl Writer {
         let (replica, batch) = (self.call.replica, self.call.batch);
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         loop {
-            // On a new connection: those of a pool may be as dead as ours was.
-            let settling = async {
-                let mut worker = store::connect(&self.worker, DbRole::Worker).await?;
-                marks::settle(&mut worker, replica).await
-            };
+            let settling = self.as_worker(async |db| marks::settle(db, replica).await);
             match tokio::time::timeout_at(deadline, settling).await {
                 Ok(Ok(Some(mark))) => {
                     self.call.epoch = mark.epoch;

@@ -28,12 +28,23 @@ const APART: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) request: Request,
+    /// What its entries weigh.
+    bytes: usize,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     /// Its share of the memory, held until it is answered even if nobody waits any more.
-    pub(super) _permit: Arc<Permit>,
+    _permit: Arc<Permit>,
 }
 
 impl Pending {
+    pub(super) fn new(
+        request: Request,
+        reply: oneshot::Sender<Result<Appended, AppendError>>,
+        permit: Arc<Permit>,
+    ) -> Self {
+        let bytes = request.entries.iter().map(NewEntry::weight).sum();
+        Self { request, bytes, reply, _permit: permit }
+    }
+
     /// As `append` takes it.
     pub(super) fn row(&self) -> RequestRow<'_> {
         let request = &self.request;
@@ -44,6 +55,7 @@ impl Pending {
             key: request.key.as_ref().map(|key| (key.text.as_str(), &key.fingerprint[..])),
             refused: request.refused.as_deref(),
             entries: &request.entries,
+            bytes: self.bytes,
         }
     }
 
@@ -67,10 +79,6 @@ impl Pending {
         // Nobody there any more: the client hung up, which changes nothing.
         let _ = self.reply.send(answer);
     }
-
-    fn bytes(&self) -> usize {
-        self.request.entries.iter().map(NewEntry::weight).sum()
-    }
 }
 
 /// Requests that are written together.
@@ -93,7 +101,7 @@ impl Batch {
 
     /// What its entries have.
     pub(super) fn bytes(&self) -> usize {
-        self.requests.iter().map(Pending::bytes).sum()
+        self.requests.iter().map(|pending| pending.bytes).sum()
     }
 
     /// Answers all of it with the same error.
@@ -238,7 +246,7 @@ impl Gathered {
     fn has_room_for(&self, next: &Pending) -> bool {
         self.requests.is_empty()
             || (self.entries + next.request.entries.len() <= BATCH_ENTRIES_MAX
-                && self.bytes + next.bytes() <= BATCH_BYTES_MAX)
+                && self.bytes + next.bytes <= BATCH_BYTES_MAX)
     }
 
     /// A key is in a batch once; the second request with it waits for the first one's answer.
@@ -249,7 +257,7 @@ impl Gathered {
 
     fn push(&mut self, pending: Pending) {
         self.entries += pending.request.entries.len();
-        self.bytes += pending.bytes();
+        self.bytes += pending.bytes;
         if let Some(key) = &pending.request.key {
             self.keys.insert((pending.request.tenant_id, key.text.clone()));
         }

@@ -42,6 +42,7 @@ impl Store {
             key: Some(("key", &[0; 32])),
             refused: None,
             entries: &[entry],
+            bytes: 0,
         };
         let mut writer = self.db.as_role("audit_writer").await;
         let call = CallId { replica: self.replica, epoch: 1, batch };

@@ -59,6 +59,8 @@ async fn panicking() -> String {
         authenticator: Authenticator::Dev(DEV_TENANT),
         admission: Arc::new(Admission::new(64 << 20)),
         retention: Retention { days_min: 7, grace_h: 24 },
+        exports: api::export::slots::Exports::default(),
+        reads: api::reads::Reads::default(),
     });
     let panics = || async { panic!("planted panic") as &'static str };
     let service = routes::around(Router::new().route("/api/v1/panics", get(panics)), app);

@@ -87,6 +87,7 @@ impl Kept {
             key: Some(("key", &[7; 32])),
             refused: None,
             entries: &[entry.clone(), entry.clone(), entry],
+            bytes: 0,
         }];
         let mut writer = self.session(DbRole::Writer).await;
         let call = CallId { replica, epoch: 1, batch: 1 };

@@ -1,48 +1,35 @@
 //! What a page costs: the same at any depth of a log, and however many partitions there are.
 
+use api::store::pages::{self, Wanted};
+use api::store::range::{self, From};
+use api::store::walk::{Allowance, Walk};
+use api::store::{self, DbRole, connect_options};
+use domain::{Filter, LogOwner, Order, Place, Seq, TenantId, Timestamp};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use api::store::{self, DbRole, connect_options};
-
 use crate::support::database::{TestDb, run};
+use crate::support::history;
+use crate::support::seeds::soak;
 
 /// More buffers than this for a hundred entries means that something is scanned.
 const BUFFERS_MAX: i64 = 50;
 
+/// Locks of a page over partitions of a day each: two for each of the days that a window spans.
+const LOCKS_MAX: i64 = 100;
+
 /// Tenants that share the partitions, so that one's entries lie among the others'.
 const TENANTS: i64 = 4;
 
-/// Whether the long tests are to run in full.
-fn soak() -> bool {
-    std::env::var("AUDIT_TEST_SOAK").is_ok_and(|value| value == "1")
-}
-
-/// The query of a list: both bounds of the window, and the place to go on from.
-fn page(upwards: bool) -> String {
-    let (than, order) = if upwards { (">", "") } else { ("<", "desc") };
-    format!(
-        "select
-            recorded_at, seq, recorded_by, occurred_at, user_id, user_name, session_id, request_id,
-            action, resource_type, resource_id, severity, message, ip_address, user_agent,
-            before::text, after::text, metadata::text
-         from entry
-         where tenant_id = $1
-            and recorded_at between $2 and $3
-            and (recorded_at, seq) {than} ($4, $5)
-         order by recorded_at {order}, seq {order}
-         limit 100"
-    )
-}
+/// What a page of a hundred may do.
+const PAGE: Allowance = Allowance { looked_at: 20_000, given: 100 };
 
 /// A log over several partitions, and where each of them begins.
 struct DeepLog {
     db: TestDb,
-    tenant_id: Uuid,
-    begins: OffsetDateTime,
-    ends: OffsetDateTime,
+    tenant_id: TenantId,
     entries: i64,
 }
 
@@ -82,8 +69,15 @@ impl DeepLog {
         run(&mut admin, spread).await;
         // Visibility is known before anything is counted, as in a log that has been there a while.
         run(&mut admin, "vacuum audit_log".to_owned()).await;
-        let entries = entries / TENANTS;
-        Self { db, tenant_id: Uuid::nil(), begins, ends, entries }
+        let tenant_id = TenantId::new(Uuid::nil());
+        let tenant = format!(
+            "insert into tenant (id, name, retention_days) values ('{tenant_id}', 'deep', 90);
+             insert into log_head (tenant_id) values ('{tenant_id}');
+             insert into log_floor (tenant_id) values ('{tenant_id}')"
+        );
+        run(&mut admin, tenant).await;
+        history::settle(&mut admin, tenant_id).await;
+        Self { db, tenant_id, entries: entries / TENANTS }
     }
 
     /// A session as handlers have it.
@@ -96,46 +90,55 @@ impl DeepLog {
         reader
     }
 
-    /// The time of an entry, by its number.
-    async fn time_of(&self, seq: i64) -> OffsetDateTime {
-        sqlx::query_scalar("select recorded_at from audit_log where tenant_id = $1 and seq = $2")
-            .bind(self.tenant_id)
-            .bind(seq)
-            .fetch_one(&mut self.db.admin().await)
-            .await
-            .unwrap()
+    /// The place of an entry, by its number.
+    async fn place_of(&self, seq: i64) -> Place {
+        let recorded_at: OffsetDateTime = sqlx::query_scalar(
+            "select recorded_at from audit_log where tenant_id = $1 and seq = $2",
+        )
+        .bind(self.tenant_id.as_uuid())
+        .bind(seq)
+        .fetch_one(&mut self.db.admin().await)
+        .await
+        .unwrap();
+        let ms = i64::try_from(recorded_at.unix_timestamp_nanos() / 1_000_000).unwrap();
+        Place { recorded_at: Timestamp::from_millis(ms), seq: Seq::new(seq).unwrap() }
     }
 
-    /// The numbers on a page after a place, and the window that it looks at.
-    async fn page(&self, reader: &mut PgConnection, upwards: bool, from: i64) -> Vec<i64> {
-        let at = self.time_of(from).await;
-        sqlx::query_scalar(AssertSqlSafe(format!("select seq from ({}) page", page(upwards))))
-            .bind(self.tenant_id)
-            .bind(if upwards { at } else { self.begins })
-            .bind(if upwards { self.ends } else { at })
-            .bind(at)
-            .bind(from)
-            .fetch_all(reader)
-            .await
-            .unwrap()
+    /// The numbers on the page behind an entry.
+    async fn page(&self, reader: &mut PgConnection, order: Order, behind: i64) -> Vec<i64> {
+        let after = Some(self.place_of(behind).await);
+        let owner = LogOwner::of(self.tenant_id);
+        let wanted = Wanted {
+            owner: &owner,
+            filter: &Filter::default(),
+            from: From { after, ..From::start(order) },
+            limit: 100,
+        };
+        let page = pages::read(reader, self.tenant_id, wanted).await.unwrap().unwrap();
+        let data = format!("[{}]", String::from_utf8(page.data).unwrap());
+        let entries: Vec<Value> = serde_json::from_str(&data).unwrap();
+        entries.iter().map(|entry| entry["seq"].as_i64().unwrap()).collect()
     }
 
-    /// Buffers that a page touches, hit or read.
-    async fn buffers(&self, reader: &mut PgConnection, upwards: bool, from: i64) -> (i64, Value) {
-        let at = self.time_of(from).await;
-        let explain = format!("explain (analyze, buffers, format json) {}", page(upwards));
-        let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain))
-            .bind(self.tenant_id)
-            .bind(if upwards { at } else { self.begins })
-            .bind(if upwards { self.ends } else { at })
-            .bind(at)
-            .bind(from)
-            .fetch_one(reader)
-            .await
-            .unwrap();
+    /// The plan of the page behind an entry, and the buffers that it touches, hit or read.
+    async fn plan(&self, reader: &mut PgConnection, order: Order, behind: i64) -> (Value, i64) {
+        let after = Some(self.place_of(behind).await);
+        let (filter, from) = (Filter::default(), From { after, ..From::start(order) });
+        let range = range::find(reader, self.tenant_id, &filter, from).await.unwrap().unwrap();
+        let mut walk = Walk::new(self.tenant_id, &filter, order, &range);
+        let plan = walk.explain(reader, PAGE).await.unwrap().unwrap();
         let top = &plan[0]["Plan"];
         let count = |name: &str| top[name].as_i64().unwrap();
-        (count("Shared Hit Blocks") + count("Shared Read Blocks"), plan)
+        let buffers = count("Shared Hit Blocks") + count("Shared Read Blocks");
+        (plan, buffers)
+    }
+}
+
+/// Fails when a plan sorts, or reads the log in any other way than along its primary key.
+fn assert_follows_the_key(plan: &Value) {
+    let text = plan.to_string();
+    for node in ["\"Sort\"", "\"Seq Scan\"", "\"Bitmap Heap Scan\""] {
+        assert!(!text.contains(node), "{node}: {plan:#}");
     }
 }
 
@@ -144,19 +147,15 @@ async fn a_page_touches_few_buffers_at_any_depth() {
     let log = DeepLog::new(6, if soak() { 2_000_000 } else { 200_000 }).await;
     let mut reader = log.reader().await;
     let last = log.entries;
-    for from in [1, 100, last / 3, last / 2, last - 5_000, last - 101] {
-        assert_eq!(
-            log.page(&mut reader, true, from).await,
-            (from + 1..=from + 100).collect::<Vec<_>>()
-        );
-        let down = (from - 100).max(1)..from;
-        assert_eq!(log.page(&mut reader, false, from).await, down.rev().collect::<Vec<_>>());
-        for upwards in [true, false] {
-            let (buffers, plan) = log.buffers(&mut reader, upwards, from).await;
-            assert!(
-                buffers < BUFFERS_MAX,
-                "{buffers} buffers at {from} of {last}, upwards {upwards}: {plan:#}"
-            );
+    for behind in [1, 100, last / 3, last / 2, last - 5_000, last - 101] {
+        let up = log.page(&mut reader, Order::Asc, behind).await;
+        assert_eq!(up, (behind + 1..=behind + 100).collect::<Vec<_>>());
+        let down = log.page(&mut reader, Order::Desc, behind).await;
+        assert_eq!(down, ((behind - 100).max(1)..behind).rev().collect::<Vec<_>>());
+        for order in [Order::Asc, Order::Desc] {
+            let (plan, buffers) = log.plan(&mut reader, order, behind.max(2)).await;
+            assert!(buffers < BUFFERS_MAX, "{buffers} at {behind} of {last}, {order:?}: {plan:#}");
+            assert_follows_the_key(&plan);
         }
     }
     reader.close().await.unwrap();
@@ -169,27 +168,21 @@ async fn a_page_stays_cheap_with_years_of_partitions() {
     let log = DeepLog::new(partitions, partitions * TENANTS * 2).await;
     let mut reader = log.reader().await;
     let middle = log.entries / 2;
-    let at = log.time_of(middle).await;
+    let place = log.place_of(middle).await;
+    let (filter, owner) = (Filter::default(), LogOwner::of(log.tenant_id));
     for run in 0..10 {
         let mut transaction = reader.begin().await.unwrap();
-        let seqs: Vec<i64> =
-            sqlx::query_scalar(AssertSqlSafe(format!("select seq from ({}) page", page(true))))
-                .bind(log.tenant_id)
-                .bind(at)
-                .bind(at + Duration::days(7))
-                .bind(at)
-                .bind(middle)
-                .fetch_all(&mut *transaction)
-                .await
-                .unwrap();
-        assert!(seqs.is_sorted() && seqs.first() == Some(&(middle + 1)), "{seqs:?}");
+        let from = From { after: Some(place), ..From::start(Order::Asc) };
+        let wanted = Wanted { owner: &owner, filter: &filter, from, limit: 50 };
+        let page = pages::read(&mut transaction, log.tenant_id, wanted).await.unwrap().unwrap();
+        assert_eq!(page.scanned_to, Some(middle + 50));
         let locks: i64 =
             sqlx::query_scalar("select count(*) from pg_locks where pid = pg_backend_pid()")
                 .fetch_one(&mut *transaction)
                 .await
                 .unwrap();
-        // The view, its table, and of each day in the window a partition and its indexes.
-        assert!(locks < 60, "run {run}: {locks} locks");
+        // Views, their tables, and of each day in the window a partition and its index.
+        assert!(locks < LOCKS_MAX, "run {run}: {locks} locks");
         transaction.commit().await.unwrap();
     }
     reader.close().await.unwrap();

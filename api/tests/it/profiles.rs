@@ -83,6 +83,7 @@ impl Story {
             key: Some(("key", &fingerprint)),
             refused: None,
             entries: &[entry],
+            bytes: 0,
         };
         let call = CallId { replica: self.replica, epoch, batch: self.batch };
         let now = Timestamp::now().plus_millis(off_ms);

@@ -1,7 +1,5 @@
 //! `/logs/cleanup`: what was recorded before a day expires, in two steps.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -11,14 +9,14 @@ use domain::{Action, JsonText, NewEntry, ProblemCode, Timestamp};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::admission::Overloaded;
 use crate::app::App;
 use crate::error::{ApiError, unknown_tenant};
 use crate::identity::caller::{Caller, TenantAdmin};
+use crate::own;
 use crate::query::{Parameters, invalid};
 use crate::routes::tenants::refused;
 use crate::store::expiry::{self, Cleanup, ExpireError, Range};
-use crate::writer::{AppendError, Request};
+use crate::writer::AppendError;
 
 /// What a dry run is called in the log.
 const CLEANUP_REQUESTED: Action = Action::from_static("cleanup.requested");
@@ -26,8 +24,7 @@ const CLEANUP_REQUESTED: Action = Action::from_static("cleanup.requested");
 /// Random bytes of a token.
 const TOKEN_LEN: usize = 32;
 
-/// How often a cleanup is begun anew because somebody else moved the floor, or an entry because
-/// the tenant's settings changed.
+/// How often a cleanup is begun anew because somebody else moved the floor.
 const TRIES_MAX: usize = 4;
 
 /// What would expire, and what makes it so.
@@ -80,7 +77,7 @@ async fn expirable(app: &App, caller: &Caller, older_than: Timestamp) -> Result<
 async fn dry_run(app: &App, caller: &Caller, range: Range) -> Result<DryRun, ApiError> {
     let mut entry = NewEntry::own(&caller.defaults, CLEANUP_REQUESTED);
     entry.metadata = Some(JsonText::of(&range).map_err(ApiError::internal)?);
-    record(app, caller, entry).await?;
+    own::record(app, caller.tenant_id(), entry).await?;
     let token: [u8; TOKEN_LEN] = rand::random();
     let digest = Sha256::digest(token).into();
     let user_id = caller.defaults.user_id.as_str();
@@ -113,36 +110,6 @@ async fn execute(
         }
     }
     Err(AppendError::LogBusy.into())
-}
-
-/// Writes one entry of the service's own, whatever the tenant's settings become meanwhile.
-async fn record(app: &App, caller: &Caller, entry: NewEntry) -> Result<(), ApiError> {
-    let mut tenant = Arc::clone(&caller.tenant);
-    let permit = app.admission.admit(tenant.id, entry.weight() as u64).map_err(overloaded)?;
-    let permit = Arc::new(permit);
-    for _ in 0..TRIES_MAX {
-        let request = Request {
-            tenant_id: tenant.id,
-            settings_version: tenant.version,
-            recorded_by: caller.defaults.recorded_by.as_str().to_owned(),
-            key: None,
-            refused: None,
-            entries: vec![entry.clone()],
-        };
-        match app.writer.append(request, Arc::clone(&permit)).await {
-            Ok(_) => return Ok(()),
-            Err(AppendError::SettingsChanged) => {
-                tenant = app.tenants.find_anew(tenant.id).await?.ok_or_else(unknown_tenant)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(AppendError::SettingsChanged.into())
-}
-
-fn overloaded(overloaded: Overloaded) -> ApiError {
-    let detail = format!("{overloaded}; nothing was written: try again");
-    ApiError::new(ProblemCode::Overloaded, detail).retry_after(1)
 }
 
 fn held() -> ApiError {

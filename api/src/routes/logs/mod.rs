@@ -4,6 +4,8 @@ pub mod bulk;
 pub mod cleanup;
 pub mod entry;
 pub mod expiries;
+pub mod export;
+pub mod list;
 
 use std::sync::Arc;
 

@@ -5,15 +5,16 @@ use rand::{Rng as _, SeedableRng as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Stage, cleaned, seed};
+use super::{Stage, cleaned};
 use crate::support::database::run;
 use crate::support::log;
 use crate::support::old_log::{self, floor, floor_and_rows, midnight};
+use crate::support::seeds::seed;
 
 /// Retention and cleanups in any order: what expired is 1 up to the floor, each number once.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_certificates_of_a_log_are_everything_below_its_floor() {
-    let seed = seed();
+    let seed = seed("certificates");
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut stage = Stage::new().await;
     let tenant_id = stage.tenant(json!({ "retention_days": 300 })).await;

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use api::store::{self, DbRole, expiry};
 use domain::Timestamp;
 
-use super::{Stage, clean_up, dry_run, seed, soak};
+use super::{Stage, clean_up, dry_run};
 use crate::support::log;
 use crate::support::old_log::{self, floor, floor_and_rows, midnight};
+use crate::support::seeds::{seed, soak};
 
 /// Races of a hold and the worker.
 const RACES: u32 = 100;
@@ -57,7 +58,7 @@ async fn a_held_log_loses_nothing_until_the_hold_is_lifted() {
 /// The worker is somewhere in its work when the hold comes: before it or after it, never through.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_was_answered_is_obeyed_wherever_the_worker_is() {
-    let seed = seed();
+    let seed = seed("a hold and the worker");
     let mut rng = SmallRng::seed_from_u64(seed);
     let until = Instant::now() + Duration::from_secs(if soak() { 600 } else { 45 });
     let mut stage = Stage::new().await;

@@ -8,8 +8,9 @@ use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{Stage, soak};
+use super::Stage;
 use crate::support::old_log::{self, has_partition, partition};
+use crate::support::seeds::soak;
 
 const WRITERS: usize = 32;
 

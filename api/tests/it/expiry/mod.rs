@@ -103,16 +103,3 @@ async fn cleaned(caller: &Caller<'_>, older_than: &str) -> Answer {
     assert_eq!(done.status, StatusCode::OK, "{done:?}");
     done
 }
-
-/// Whether the long tests are to run in full.
-fn soak() -> bool {
-    std::env::var("AUDIT_TEST_SOAK").is_ok_and(|value| value == "1")
-}
-
-/// Where a test's randomness begins: printed, and the same again with `AUDIT_TEST_SEED`.
-fn seed() -> u64 {
-    let given = std::env::var("AUDIT_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(rand::random);
-    eprintln!("AUDIT_TEST_SEED={seed}");
-    seed
-}

@@ -16,7 +16,7 @@ mod proxy;
 mod services;
 mod stopping;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::TenantId;
 use reqwest::{RequestBuilder, StatusCode};
@@ -30,10 +30,8 @@ use crate::support::app::{Answer, identity, send};
 use crate::support::cluster::Cluster;
 use crate::support::database::TestDb;
 use crate::support::eventually;
+use crate::support::seeds;
 use crate::support::service::Service;
-
-/// Repeats this seed, and no other.
-const SEED: &str = "AUDIT_TEST_SEED";
 
 /// Seeds of a scenario in a soak.
 const SEEDS: usize = 25;
@@ -57,20 +55,8 @@ async fn turn() -> MutexGuard<'static, ()> {
 }
 
 /// Runs a scenario with one seed after the other.
-async fn for_seeds(scenario: &str, mut run: impl AsyncFnMut(u64)) {
-    let soak = std::env::var_os("AUDIT_TEST_SOAK").is_some_and(|value| value == "1");
-    let begun = Instant::now();
-    let replayed = std::env::var(SEED).ok().map(|seed| seed.parse::<u64>().unwrap());
-    let seeds = if replayed.is_some() { 1 } else { SEEDS };
-    for n in 1..=seeds {
-        let seed = replayed.unwrap_or_else(rand::random);
-        eprintln!("{scenario}: seed {n}; to repeat it: {SEED}={seed}");
-        run(seed).await;
-        if !soak && begun.elapsed() > TIME_FOR_SEEDS {
-            break;
-        }
-    }
-    eprintln!("{scenario}: done after {:.1} s", begun.elapsed().as_secs_f32());
+async fn for_seeds(scenario: &str, run: impl AsyncFnMut(u64)) {
+    seeds::for_seeds(scenario, SEEDS, TIME_FOR_SEEDS, run).await;
 }
 
 /// Replicas on one database.

@@ -4,10 +4,12 @@ pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod database;
+pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod old_log;
 pub(crate) mod past;
 pub(crate) mod process;
+pub(crate) mod seeds;
 pub(crate) mod service;
 pub(crate) mod timescale;
 

@@ -1,0 +1,85 @@
+//! Cursors on their way in and out: bound to a tenant, and to a filter where a walk has one.
+
+use domain::{Binding, Cursor, EntryId, Filter, Order, Place, ProblemCode, TenantId};
+
+use crate::error::ApiError;
+use crate::query::Parameters;
+use crate::store::range::{From, Lost};
+
+/// Where a list begins: at its cursor, or at its end of the log.
+pub fn read_list(
+    parameters: &Parameters,
+    tenant_id: TenantId,
+    filter: &Filter,
+    order: Order,
+) -> Result<From, ApiError> {
+    let Some(text) = parameters.one("cursor")? else {
+        return Ok(From::start(order));
+    };
+    let cursor = read(text, tenant_id, filter)?;
+    if cursor.order != order {
+        let detail = format!(
+            "this cursor goes with order={}: use it so, or start without one",
+            cursor.order.as_str()
+        );
+        return Err(ApiError::new(ProblemCode::InvalidCursor, detail));
+    }
+    Ok(From { order, after: cursor.place, until: cursor.until, whole: cursor.place.is_none() })
+}
+
+/// Where an export begins: a cursor that goes upwards, or the id of the last entry received.
+pub fn read_export(
+    parameters: &Parameters,
+    tenant_id: TenantId,
+    filter: &Filter,
+) -> Result<From, ApiError> {
+    let Some(text) = parameters.one("cursor")? else { return Ok(From::start(Order::Asc)) };
+    let after = match EntryId::parse(text) {
+        Ok(id) => Some(id.place_in(tenant_id).ok_or_else(|| {
+            let detail = "this is not the id of an entry of this tenant's log";
+            ApiError::new(ProblemCode::InvalidCursor, detail)
+        })?),
+        Err(_) => upward(read(text, tenant_id, filter)?)?,
+    };
+    Ok(From { order: Order::Asc, after, until: None, whole: after.is_none() })
+}
+
+fn upward(cursor: Cursor) -> Result<Option<Place>, ApiError> {
+    if cursor.order == Order::Asc {
+        return Ok(cursor.place);
+    }
+    let detail = "an export goes upwards, this cursor does not: use one of a list with order=asc";
+    Err(ApiError::new(ProblemCode::InvalidCursor, detail))
+}
+
+/// A cursor of this filter, or one that goes with any.
+fn read(text: &str, tenant_id: TenantId, filter: &Filter) -> Result<Cursor, ApiError> {
+    Cursor::decode(text, &Binding::filtered(tenant_id, filter.digest()))
+        .or_else(|_| Cursor::decode(text, &Binding::live(tenant_id)))
+        .map_err(|error| ApiError::new(ProblemCode::InvalidCursor, error.to_string()))
+}
+
+/// The cursor that goes on from a head as a stream, with any filter.
+pub fn live(tenant_id: TenantId, head: Option<Place>) -> String {
+    let cursor = Cursor { place: head, until: None, order: Order::Asc };
+    cursor.encode(&Binding::live(tenant_id))
+}
+
+/// What to say of a place that cannot be gone on from.
+pub fn lost(lost: Lost, binding: &Binding, order: Order) -> ApiError {
+    match lost {
+        Lost::Expired { oldest } => {
+            let cursor = Cursor { place: Some(oldest), until: None, order };
+            ApiError::new(
+                ProblemCode::CursorExpired,
+                "entries that come next have expired: go on from `oldest_cursor`, or start anew",
+            )
+            .with_oldest_cursor(cursor.encode(binding))
+        }
+        Lost::HistoryChanged => ApiError::new(
+            ProblemCode::HistoryChanged,
+            "the database was restored to an earlier state, and what this cursor has seen is not \
+             in the log any more: start without a cursor",
+        ),
+    }
+}

@@ -1,0 +1,80 @@
+//! Where a log begins and ends.
+
+use domain::{Place, Seq, TenantId, Timestamp};
+use sqlx::{FromRow, PgExecutor};
+use time::OffsetDateTime;
+
+use super::{from_sql, to_sql};
+
+/// A log's first and last entry, as they were at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The last entry; `None` when there never was one.
+    pub head: Option<Place>,
+    /// The first number that has not expired.
+    pub floor_seq: i64,
+    /// Everything recorded before has expired.
+    pub floor_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct BoundsRow {
+    head_seq: i64,
+    head_recorded_at: OffsetDateTime,
+    floor_seq: i64,
+    floor_at: OffsetDateTime,
+}
+
+impl Bounds {
+    /// The number of the last entry, 0 when there is none.
+    pub fn head_seq(&self) -> i64 {
+        self.head.map_or(0, |head| head.seq.get())
+    }
+
+    /// The last place that has expired, with a time that is not below its own; `None` when
+    /// nothing has.
+    pub fn below_floor(&self) -> Option<Place> {
+        let seq = Seq::new(self.floor_seq - 1)?;
+        Some(Place { recorded_at: self.floor_at, seq })
+    }
+}
+
+/// Reads the bounds of the reader's own log.
+pub async fn get(db: impl PgExecutor<'_>, tenant_id: TenantId) -> sqlx::Result<Bounds> {
+    let row: BoundsRow = sqlx::query_as(
+        "select head_seq, head_recorded_at, floor_seq, floor_at
+         from log_bound
+         where tenant_id = $1",
+    )
+    .bind(tenant_id.as_uuid())
+    .fetch_one(db)
+    .await?;
+    let recorded_at = from_sql(row.head_recorded_at);
+    Ok(Bounds {
+        head: Seq::new(row.head_seq).map(|seq| Place { recorded_at, seq }),
+        floor_seq: row.floor_seq,
+        floor_at: from_sql(row.floor_at),
+    })
+}
+
+/// Whether the entry with this number was recorded at this time, as a cursor says.
+pub async fn holds(
+    db: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    place: Place,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (
+            select
+            from entry
+            where tenant_id = $1
+                and recorded_at = $2
+                and seq = $3
+         )",
+    )
+    .bind(tenant_id.as_uuid())
+    .bind(to_sql(place.recorded_at))
+    .bind(place.seq.get())
+    .fetch_one(db)
+    .await
+}

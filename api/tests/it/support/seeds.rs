@@ -1,0 +1,40 @@
+//! Random tests: a bounded number of seeds, printed; one repeated when it is named.
+
+use std::time::{Duration, Instant};
+
+/// Repeats this seed, and no other.
+const SEED: &str = "AUDIT_TEST_SEED";
+
+/// Whether the long tests are to run in full.
+pub(crate) fn soak() -> bool {
+    std::env::var_os("AUDIT_TEST_SOAK").is_some_and(|value| value == "1")
+}
+
+/// One seed: the named one, or a new one.
+pub(crate) fn seed(scenario: &str) -> u64 {
+    let seed = named().unwrap_or_else(rand::random);
+    eprintln!("{scenario}: to repeat it: {SEED}={seed}");
+    seed
+}
+
+fn named() -> Option<u64> {
+    std::env::var(SEED).ok().map(|seed| seed.parse().unwrap())
+}
+
+/// Runs a scenario with one seed after the other: all of them in a soak, else while there is time.
+pub(crate) async fn for_seeds(
+    scenario: &str,
+    seeds: usize,
+    time: Duration,
+    mut run: impl AsyncFnMut(u64),
+) {
+    let begun = Instant::now();
+    let seeds = if named().is_some() { 1 } else { seeds };
+    for n in 1..=seeds {
+        run(seed(&format!("{scenario}: seed {n}"))).await;
+        if !soak() && begun.elapsed() > time {
+            break;
+        }
+    }
+    eprintln!("{scenario}: done after {:.1} s", begun.elapsed().as_secs_f32());
+}
