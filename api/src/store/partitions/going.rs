@@ -28,7 +28,7 @@ struct Partition {
 
 /// Drops the partitions of idempotency keys that no longer count. Returns how many went.
 pub async fn drop_old_keys(connection: &mut PgConnection) -> anyhow::Result<usize> {
-    begin(connection).await?;
+    connection.execute("set lock_timeout = '200ms'; set role audit_owner").await?;
     let mut dropped = 0;
     let mut tries = Tries::default();
     // Looks again after each step, because a time-out may have left a detach pending or not.
@@ -48,7 +48,10 @@ pub async fn drop_old_keys(connection: &mut PgConnection) -> anyhow::Result<usiz
 ///
 /// Gives way to whoever holds a partition for long, such as a backup, until the next round.
 pub async fn drop_erasable(connection: &mut PgConnection) -> sqlx::Result<usize> {
-    begin(connection).await?;
+    // Nobody waits behind a detach that waits. It needs all those who were there before to end
+    // within a single try, which readers of some seconds, one after the other, hardly ever do in
+    // less.
+    connection.execute("set lock_timeout = '1s'; set role audit_owner").await?;
     let mut dropped = 0;
     match drop_each(connection, &mut dropped).await {
         Err(error) if is_lock_timeout(&error) => {
@@ -68,11 +71,6 @@ async fn drop_each(connection: &mut PgConnection, dropped: &mut usize) -> sqlx::
             finish(connection, Some(&name), dropped).await?;
         }
     }
-    Ok(())
-}
-
-async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
-    connection.execute("set lock_timeout = '200ms'; set role audit_owner").await?;
     Ok(())
 }
 

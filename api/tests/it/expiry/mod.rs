@@ -20,11 +20,14 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::support::app::{Answer, Caller, TestApp, send};
 use crate::support::database::TestDb;
+use crate::support::past;
 
-/// The service, and its worker at the test's word: its own rounds are ten minutes apart.
+/// The service, and its workers at the test's word.
 struct Stage {
     app: TestApp,
     admin: PgConnection,
+    /// Holds what keeps the service's own rounds away, the one at its start above all.
+    turns: PgConnection,
 }
 
 impl Stage {
@@ -34,8 +37,10 @@ impl Stage {
 
     async fn with(flags: &[&str]) -> Self {
         let app = TestApp::start_with(TestDb::new().await, flags).await;
-        let admin = app.db.admin().await;
-        Self { app, admin }
+        let (admin, mut turns) = (app.db.admin().await, app.db.admin().await);
+        past::stop_upkeep(&mut turns).await;
+        past::stop_expiry(&mut turns).await;
+        Self { app, admin, turns }
     }
 
     /// A new tenant with these settings.

@@ -183,6 +183,7 @@ async fn a_service_that_starts_expires_and_drops_what_is_due() {
     cleaned(&stage.app.caller(tenant_id, "admin"), &midnight(126)).await;
     let db = stage.app.db.clone();
     stage.app.stop().await.unwrap();
+    stage.turns.close().await.unwrap();
     let app = crate::support::app::TestApp::start_with(db, &[]).await;
     let admin = app.caller(tenant_id, "admin");
     eventually("everything has expired and gone", Duration::from_secs(20), async || {
