@@ -3,6 +3,8 @@
 //! The only module that reads the environment. `.env.example` lists the same settings in the
 //! same order; a test compares the two.
 
+mod client;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -11,6 +13,8 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
+
+pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
 const SCRIPT_SETTINGS: [&str; 6] = [
@@ -74,6 +78,12 @@ Example:
 
 Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
     Token(Box<TokenArgs>),
+    /// Record believable entries, to try the service or to fill it
+    #[command(after_help = client::EMIT_SAMPLE_HELP)]
+    EmitSample(Box<EmitSampleArgs>),
+    /// Export a log, resume after a break, and prove that it is whole
+    #[command(after_help = client::EXPORT_HELP)]
+    Export(Box<ExportArgs>),
 }
 
 /// How to log.

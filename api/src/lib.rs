@@ -6,8 +6,10 @@
 pub mod admission;
 pub mod app;
 pub mod body;
+pub mod client;
 pub mod commands;
 pub mod config;
+pub mod counter;
 pub mod cursors;
 pub mod error;
 pub mod expiry;

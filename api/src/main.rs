@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use api::commands::{migrate, serve, token};
-use api::config::{self, Cli, Command, WrongSettings};
+use api::commands::{self, emit_sample, export, migrate, serve, token};
+use api::config::{self, Cli, Command};
 use api::logging;
 
 #[global_allocator]
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<WrongSettings>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            ExitCode::from(commands::exit_code(&error))
         }
     }
 }
@@ -30,6 +30,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         match &cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
+            Command::EmitSample(args) => emit_sample::run(args).await,
+            Command::Export(args) => export::run(args).await,
             Command::Token(_) => Ok(()),
         }
     })

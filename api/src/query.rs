@@ -63,6 +63,12 @@ impl Parameters {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The values of a parameter that may repeat.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.0.iter().filter(move |(known, _)| known == name);
+        values.map(|(_, value)| value.as_str())
+    }
+
     /// The filter that the parameters make.
     pub fn filter(&self) -> Result<Filter, ApiError> {
         Filter::read(self.pairs()).map_err(|error| invalid(error.name, &error.to_string()))

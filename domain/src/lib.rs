@@ -30,6 +30,7 @@
 
 mod action;
 mod batch;
+mod buckets;
 mod card;
 mod check;
 mod cursor;
@@ -45,6 +46,7 @@ mod place;
 mod problem;
 mod scanner;
 mod severity;
+mod statistics;
 mod stored;
 mod text;
 mod time;
@@ -53,6 +55,9 @@ mod walk;
 
 pub use crate::action::{Action, InvalidAction};
 pub use crate::batch::{BatchRefusal, ENTRIES_MAX, read_bulk_json, read_ndjson};
+pub use crate::buckets::{
+    BUCKETS_MAX, Calendar, Interval, InvalidInterval, QUARTER_MS, TooManyBuckets, UnknownZone, Zone,
+};
 pub use crate::check::{CallerDefaults, CheckContext};
 pub use crate::cursor::{Binding, Cursor, InvalidCursor, Order};
 pub use crate::draft::EntryDraft;
@@ -64,6 +69,9 @@ pub use crate::masking::{InvalidMaskedKey, MASK, Masking};
 pub use crate::place::{Place, Seq};
 pub use crate::problem::{FieldCode, FieldProblem, PROBLEMS_MAX, ProblemCode};
 pub use crate::severity::{InvalidSeverity, Severity};
+pub use crate::statistics::{
+    GroupBy, GroupValue, InvalidGroupBy, OTHER, ROWS_MAX, StatsQuery, StatsRow, Tally,
+};
 pub use crate::stored::{LogOwner, StoredEntry, inert_cell, original_cell};
 pub use crate::text::{Ident, InvalidText, Message, ResourceId, ResourceType, Text, UserAgent};
 pub use crate::time::{InvalidTimestamp, Timestamp};

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
+use crate::counter::Counter;
 use crate::expiry::Expiry;
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
@@ -78,6 +79,8 @@ pub async fn serve(
         days_min: args.retention_min_days.into(),
     };
     let expiry = tokio::spawn(expiry.run(upkeep_stop.clone()));
+    let counter = Counter { db: store.worker.clone() };
+    let counter = tokio::spawn(counter.run(upkeep_stop.clone()));
     let (writer, mut writing) =
         LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), upkeep_called);
 
@@ -118,7 +121,7 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     upkeep_stop.cancel();
-    let _ = tokio::join!(upkeep, expiry);
+    let _ = tokio::join!(upkeep, expiry, counter);
     let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");

@@ -51,6 +51,12 @@ pub struct Totals {
     pub sha256: String,
 }
 
+/// The line that says that an export is whole.
+#[derive(Serialize)]
+struct End<'a> {
+    end: &'a Totals,
+}
+
 /// Turns entries into bytes, a chunk at a time.
 #[derive(Debug)]
 pub struct Encoder {
@@ -152,8 +158,8 @@ impl Encoder {
         let sha256 = format!("{:x}", self.digest.finalize());
         let totals = Totals { rows: self.rows, first_seq, last_seq, sha256 };
         if self.format == Format::Ndjson {
-            let end = serde_json::json!({ "end": totals });
-            bytes.extend_from_slice(end.to_string().as_bytes());
+            serde_json::to_writer(&mut bytes, &End { end: &totals })
+                .expect("totals always have a JSON form");
             bytes.push(b'\n');
         }
         (bytes, totals)

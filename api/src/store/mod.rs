@@ -18,6 +18,7 @@ pub mod partitions;
 pub mod preflight;
 pub mod range;
 mod rows;
+pub mod statistics;
 pub mod tenants;
 pub mod walk;
 
@@ -37,7 +38,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a handler waits for a free connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Connections for tenants and probes.
+/// Connections for tenants, probes and counting.
 const WORKER_CONNECTIONS: u32 = 4;
 
 /// Every session: nobody waits or works for long, and a peer that went silent lets go of its
@@ -129,7 +130,7 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
 pub struct Store {
     /// For handlers that read.
     pub reader: PgPool,
-    /// For tenants and probes.
+    /// For tenants, probes and counting.
     pub worker: PgPool,
     /// For the writer, which keeps a connection of its own.
     pub writer_options: PgConnectOptions,

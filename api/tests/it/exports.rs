@@ -16,6 +16,8 @@ use sha2::{Digest as _, Sha256};
 use time::macros::datetime;
 
 use crate::support::app::{Caller, TestApp};
+use crate::support::command;
+use crate::support::proxy::{Proxy, Way};
 use crate::support::seeds::seed;
 use crate::support::{eventually, history};
 
@@ -309,4 +311,52 @@ fn a_million_hostile_cells_come_out_inert_and_lead_back() {
             }
         }
     }
+}
+
+/// The program, against the real route, over a network that breaks again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_brings_an_export_home_over_a_broken_network() {
+    let app = TestApp::start().await;
+    let tenant_id = app.tenant().await;
+    let mut admin = app.db.admin().await;
+    history::make_room(&mut admin).await;
+    let (from, to) = (datetime!(2024-01-01 0:00 UTC), datetime!(2024-01-20 0:00 UTC));
+    history::spread(&mut admin, tenant_id, 60_000, from, to).await;
+    let proxy = Proxy::before_service(&app.base).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (format, filter) in
+        [("ndjson", "to=2025-01-01T00:00:00Z"), ("json", "action=VIEW"), ("csv", "action=VIEW")]
+    {
+        let file = folder.path().join(format);
+        let identity = app.caller(tenant_id, "auditor").headers;
+        let headers =
+            identity.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let headers: Vec<String> =
+            headers.flat_map(|header| ["--header".to_owned(), header]).collect();
+        let flags =
+            ["export", "--format", format, "--filter", filter, "--output", file.to_str().unwrap()];
+        let args: Vec<&str> = flags.into_iter().chain(headers.iter().map(String::as_str)).collect();
+        let env = [("AUDIT_URL", proxy.url.as_str())];
+        let ended = std::pin::pin!(command::run(&args, &env));
+        let breaking = async {
+            for _ in 0..3 {
+                proxy.cut_after(Way::ToService, 700_000);
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                proxy.mend();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        };
+        let (ended, ()) = tokio::join!(ended, breaking);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let got = std::fs::read(&file).unwrap();
+        let whole =
+            export(&app.caller(tenant_id, "auditor"), &format!("format={format}&{filter}")).await;
+        assert_eq!(entries_of(&got, format), entries_of(&whole.bytes, format));
+    }
+}
+
+/// The bytes of all entries, without what stands around them.
+fn entries_of<'b>(bytes: &'b [u8], format: &str) -> Vec<&'b str> {
+    let lines = std::str::from_utf8(bytes).unwrap().lines();
+    lines.filter(|line| format != "ndjson" || !line.starts_with("{\"end\"")).collect()
 }

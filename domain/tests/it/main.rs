@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")]
 
 mod batches;
+mod buckets;
 mod entries;
 mod hostile;
 mod masked;
 mod refusals;
+mod statistics;
 
 use domain::{
     CallerDefaults, CheckContext, EntryDraft, FieldProblem, Ident, Masking, NewEntry, Timestamp,

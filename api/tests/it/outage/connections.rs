@@ -7,10 +7,10 @@ use rand::{Rng as _, SeedableRng as _};
 use reqwest::StatusCode;
 use sqlx::Connection as _;
 
-use super::proxy::{Proxy, Way};
 use super::{RECOVERY, Stage, for_seeds, head, id_of, record, turn};
 use crate::support::database::TestDb;
 use crate::support::eventually;
+use crate::support::proxy::{Proxy, Way};
 use crate::support::service::Service;
 
 /// How long the outcome of a call may be looked for.

@@ -12,7 +12,6 @@ mod ledger;
 mod load;
 mod memory;
 mod postgres;
-mod proxy;
 mod services;
 mod stopping;
 

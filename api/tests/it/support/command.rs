@@ -31,6 +31,11 @@ pub(crate) async fn run(args: &[&str], env: &[(&str, &str)]) -> Ended {
     Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
+/// Starts a command that the test will kill.
+pub(crate) fn spawn(args: &[&str], env: &[(&str, &str)]) -> Child {
+    command(args, env).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 /// A service in a process of its own, and what it says.
 #[derive(Debug)]
 pub(crate) struct Running {

@@ -1,4 +1,4 @@
-//! The network between a service and PostgreSQL, which can be cut and fall silent.
+//! The network between a service and PostgreSQL, or a client and a service: it can be cut and fall silent.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
+pub(crate) enum Way {
     ToServer,
     ToService,
 }
 
 /// See the module. Passes everything on, until it is told otherwise.
-pub(super) struct Proxy {
-    /// The database's URL, by way of this proxy.
-    pub(super) url: String,
+pub(crate) struct Proxy {
+    /// The server's URL, by way of this proxy.
+    pub(crate) url: String,
     network: Arc<Network>,
     accepting: JoinHandle<()>,
 }
@@ -41,49 +41,62 @@ struct Era {
 }
 
 /// While the connections that existed are silent: what PostgreSQL says does not arrive.
-pub(super) struct Silence(Arc<Era>);
+pub(crate) struct Silence(Arc<Era>);
 
 impl Silence {
     /// Cuts them.
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.0.cut.cancel();
     }
 }
 
 impl Proxy {
-    pub(super) async fn start(url: &str) -> Self {
+    /// Before a database.
+    pub(crate) async fn start(url: &str) -> Self {
         let options: PgConnectOptions = url.parse().unwrap();
+        let server = (options.get_host().to_owned(), options.get_port());
+        Self::before(server, |port| options.host("127.0.0.1").port(port).to_url_lossy().to_string())
+            .await
+    }
+
+    /// Before a service.
+    pub(crate) async fn before_service(base: &str) -> Self {
+        let (host, port) = base.strip_prefix("http://").unwrap().split_once(':').unwrap();
+        let server = (host.to_owned(), port.parse().unwrap());
+        Self::before(server, |port| format!("http://127.0.0.1:{port}")).await
+    }
+
+    async fn before(server: (String, u16), url: impl FnOnce(u16) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let network = Arc::new(Network {
-            server: (options.get_host().to_owned(), options.get_port()),
+            server,
             era: Mutex::default(),
             left: [AtomicI64::new(i64::MAX), AtomicI64::new(i64::MAX)],
         });
-        let port = listener.local_addr().unwrap().port();
-        let url = options.host("127.0.0.1").port(port).to_url_lossy().to_string();
+        let url = url(listener.local_addr().unwrap().port());
         let accepting = tokio::spawn(Arc::clone(&network).accept(listener));
         Self { url, network, accepting }
     }
 
     /// Cuts every connection there is; new ones may be made.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.network.next_era().cut.cancel();
     }
 
     /// Cuts every connection when so many more bytes have gone that way.
-    pub(super) fn cut_after(&self, way: Way, bytes: i64) {
+    pub(crate) fn cut_after(&self, way: Way, bytes: i64) {
         self.network.left[way as usize].store(bytes, Ordering::Relaxed);
     }
 
     /// Cuts nothing from now on.
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         for left in &self.network.left {
             left.store(i64::MAX, Ordering::Relaxed);
         }
     }
 
     /// Lets no answer arrive on the connections there are; new ones are whole.
-    pub(super) fn silence(&self) -> Silence {
+    pub(crate) fn silence(&self) -> Silence {
         let era = self.network.next_era();
         era.silent.store(true, Ordering::Relaxed);
         Silence(era)
