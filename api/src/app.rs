@@ -7,6 +7,7 @@ use crate::admission::Admission;
 use crate::export::slots::Exports;
 use crate::identity::Authenticator;
 use crate::reads::Reads;
+use crate::retention::Retention;
 use crate::store::Store;
 use crate::store::migrations::Profile;
 use crate::tenants::Tenants;
@@ -31,12 +32,12 @@ pub struct Parts {
     pub tenants: Tenants,
     /// How much at a time.
     pub admission: Arc<Admission>,
+    /// What every tenant's retention is bound by.
+    pub retention: Retention,
     /// How many exports at a time.
     pub exports: Exports,
     /// Who has read what.
     pub reads: Reads,
-    /// No tenant may keep its entries for less.
-    pub retention_min_days: i32,
 }
 
 impl App {

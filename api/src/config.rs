@@ -128,6 +128,10 @@ pub struct ServeArgs {
     #[arg(long, env = "AUDIT_RETENTION_MIN_DAYS", default_value_t = 7, value_name = "DAYS",
           value_parser = clap::value_parser!(u16).range(1..=36_500))]
     pub retention_min_days: u16,
+    /// Hours before a shorter retention of a tenant counts
+    #[arg(long, env = "AUDIT_RETENTION_GRACE_H", default_value_t = 24, value_name = "HOURS",
+          value_parser = clap::value_parser!(u16).range(0..=8_760))]
+    pub retention_grace_h: u16,
     /// Days that one partition (or chunk) of the log holds
     #[arg(long, env = "AUDIT_PARTITION_DAYS", default_value_t = 7, value_name = "DAYS",
           value_parser = clap::value_parser!(u16).range(1..=366))]

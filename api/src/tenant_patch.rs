@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::retention::Retention;
 use crate::store::tenants::{LegalHold, Settings};
 
 /// Longest time that entries can be kept.
@@ -39,9 +40,12 @@ impl Scope {
                 "legal_hold",
                 "masking",
                 "masked_keys",
+                "record_reads",
                 "limits",
             ],
-            Self::Admin => &["name", "retention_days", "legal_hold", "masking", "masked_keys"],
+            Self::Admin => {
+                &["name", "retention_days", "legal_hold", "masking", "masked_keys", "record_reads"]
+            }
         }
     }
 }
@@ -64,6 +68,7 @@ pub struct TenantPatch {
     legal_hold: Option<Hold>,
     masking: Option<bool>,
     masked_keys: Option<Vec<String>>,
+    record_reads: Option<bool>,
     limits: Option<Map<String, Value>>,
 }
 
@@ -90,19 +95,20 @@ impl TenantPatch {
     }
 
     /// Makes the changes; retention below what this instance keeps at least is refused.
-    pub fn apply(&self, settings: &mut Settings, days_min: i32, by: &str) -> Result<(), ApiError> {
-        if let Some(days) = self.retention_days
-            && days < days_min
-        {
-            let detail = format!("this instance keeps entries for at least {days_min} days");
-            let problem = FieldProblem::new("retention_days", FieldCode::UnknownValue, detail);
-            return Err(ApiError::refused(ProblemCode::InvalidTenant, vec![problem]));
+    pub fn apply(
+        &self,
+        settings: &mut Settings,
+        retention: Retention,
+        by: &str,
+    ) -> Result<(), ApiError> {
+        if let Some(days) = self.retention_days {
+            retention.set(settings, days, Timestamp::now())?;
         }
         set(&mut settings.name, self.name.as_ref());
         set(&mut settings.suspended, self.suspended.as_ref());
-        set(&mut settings.retention_days, self.retention_days.as_ref());
         set(&mut settings.masking, self.masking.as_ref());
         set(&mut settings.masked_keys, self.masked_keys.as_ref());
+        set(&mut settings.record_reads, self.record_reads.as_ref());
         set(&mut settings.limits, self.limits.as_ref());
         match &self.legal_hold {
             Some(Hold::Keep(reason)) => {
@@ -201,6 +207,7 @@ impl Reader {
             legal_hold: self.take("legal_hold", legal_hold),
             masking: self.take("masking", boolean),
             masked_keys: self.take("masked_keys", masked_keys),
+            record_reads: self.take("record_reads", boolean),
             limits: self.take("limits", limits),
         }
     }

@@ -112,9 +112,11 @@ pub fn default_settings(name: String, retention_days_min: i32) -> Settings {
         name,
         suspended: false,
         retention_days: RETENTION_DAYS_DEFAULT.max(retention_days_min),
+        retention_kept: None,
         legal_hold: None,
         masking: true,
         masked_keys: Vec::new(),
+        record_reads: true,
         limits: serde_json::Map::new(),
     }
 }

@@ -1,4 +1,5 @@
-//! Upkeep that needs nobody's request: partitions made ahead, old keys and marks removed.
+//! Upkeep that needs nobody's request: partitions made ahead, dropped when nobody needs them, old
+//! keys and marks removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,10 @@ impl Upkeep {
         }
         let made =
             partitions::make_ahead(&mut connection, self.profile, self.partition_days).await?;
-        let dropped = partitions::drop_old_keys(&mut connection).await?;
+        let mut dropped = partitions::drop_old_keys(&mut connection).await?;
+        if self.profile == Profile::Native {
+            dropped += partitions::drop_erasable(&mut connection).await?;
+        }
         let forgotten = marks::forget_silent(&mut connection).await?;
         let _ = timeout(Duration::from_secs(1), connection.close()).await;
         if made + dropped > 0 || forgotten > 0 {

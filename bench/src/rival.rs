@@ -18,6 +18,7 @@ use api::identity::caller::Writer;
 use api::identity::{Authenticator, GatewaySecrets};
 use api::query::Parameters;
 use api::request_log::Facts;
+use api::retention::Retention;
 use api::routes::{self, BASE, logs};
 use api::store::{Store, preflight};
 use api::tenants::Tenants;
@@ -129,9 +130,9 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         profile,
         authenticator: Authenticator::Gateway(secrets),
         admission: Arc::new(Admission::new(256 << 20)),
+        retention: Retention { days_min: 7, grace_h: 24 },
         exports: Exports::default(),
         reads: api::reads::Reads::default(),
-        retention_min_days: 7,
     }))
 }
 

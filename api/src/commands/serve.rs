@@ -20,9 +20,11 @@ use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::config::{AuthMode, ServeArgs, WrongSettings};
 use crate::counter::Counter;
+use crate::expiry::Expiry;
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::reads::{self, Reads};
+use crate::retention::Retention;
 use crate::routes;
 use crate::store::migrations::Profile;
 use crate::store::{Store, preflight, tenants};
@@ -71,6 +73,12 @@ pub async fn serve(
         called: Arc::clone(&upkeep_called),
     };
     let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
+    let expiry = Expiry {
+        options: store.worker_options.clone(),
+        profile,
+        days_min: args.retention_min_days.into(),
+    };
+    let expiry = tokio::spawn(expiry.run(upkeep_stop.clone()));
     let counter = Counter { db: store.worker.clone() };
     let counter = tokio::spawn(counter.run(upkeep_stop.clone()));
     let (writer, mut writing) =
@@ -87,9 +95,12 @@ pub async fn serve(
         profile,
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
+        retention: Retention {
+            days_min: args.retention_min_days.into(),
+            grace_h: args.retention_grace_h,
+        },
         exports: Exports::default(),
         reads: Reads::default(),
-        retention_min_days: args.retention_min_days.into(),
     });
     let reads_stop = CancellationToken::new();
     let reads = tokio::spawn(reads::write(app.clone(), reads_stop.clone()));
@@ -110,7 +121,7 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     upkeep_stop.cancel();
-    let _ = tokio::join!(upkeep, counter);
+    let _ = tokio::join!(upkeep, expiry, counter);
     let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");

@@ -53,6 +53,8 @@ fn base() -> Routes {
         .add(Method::POST, "/logs", logs::record)
         .add(Method::GET, "/logs", logs::list::list)
         .add(Method::POST, "/logs/bulk", logs::bulk::record)
+        .add(Method::DELETE, "/logs/cleanup", logs::cleanup::clean_up)
+        .add(Method::GET, "/logs/expiries", logs::expiries::list)
         .add(Method::GET, "/logs/export", logs::export::export)
         .add(Method::GET, "/logs/stats", logs::stats::get)
         .add(Method::GET, "/logs/{id}", logs::entry::get)

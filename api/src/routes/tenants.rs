@@ -82,9 +82,11 @@ pub async fn create(
     parameters.allow(&[])?;
     let (id, patch) = TenantPatch::read_new(&body.0)?;
     let tenant_id = id.unwrap_or_else(|| TenantId::new(Uuid::now_v7()));
-    let mut settings = default_settings(String::new(), app.retention_min_days);
+    let mut settings = default_settings(String::new(), app.retention.days_min);
     let by = operator.defaults.recorded_by.as_str();
-    patch.apply(&mut settings, app.retention_min_days, by)?;
+    patch.apply(&mut settings, app.retention, by)?;
+    // It has no entries that were promised to be kept for longer.
+    settings.retention_kept = None;
     let creating = tenants::create(&app.store.worker, tenant_id, &settings).await;
     if !creating.map_err(|error| refused(&error))? {
         let detail = "there is a tenant with this id: change it with PATCH, or take another id";
@@ -169,7 +171,7 @@ async fn apply(
     for _ in 0..TRIES_MAX {
         let tenant = get_any(app, tenant_id).await?;
         let mut settings = tenant.settings.clone();
-        patch.apply(&mut settings, app.retention_min_days, by.recorded_by.as_str())?;
+        patch.apply(&mut settings, app.retention, by.recorded_by.as_str())?;
         if settings == tenant.settings {
             return Ok(tenant);
         }
@@ -193,7 +195,7 @@ async fn apply(
 }
 
 /// A change goes into the log like everything else, and fails for the same reasons.
-fn refused(error: &sqlx::Error) -> ApiError {
+pub fn refused(error: &sqlx::Error) -> ApiError {
     let fault = Fault::of(error);
     fault.log(error);
     fault.answer().into()

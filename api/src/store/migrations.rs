@@ -8,10 +8,11 @@ use crate::config::ProfileChoice;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
-/// What makes the log a hypertable; each may run any number of times.
-const TIMESCALE: [(&str, &str); 2] = [
+/// What makes the log a hypertable and keeps it one; each may run any number of times.
+const TIMESCALE: [(&str, &str); 3] = [
     ("01_hypertable.sql", include_str!("../../../timescale/01_hypertable.sql")),
     ("02_compression.sql", include_str!("../../../timescale/02_compression.sql")),
+    ("03_expiry.sql", include_str!("../../../timescale/03_expiry.sql")),
 ];
 
 /// What keeps the log.

@@ -8,6 +8,8 @@ pub mod append;
 pub mod bounds;
 mod cut;
 pub mod entries;
+pub mod erasure;
+pub mod expiry;
 pub mod filter;
 pub mod marks;
 pub mod migrations;

@@ -34,14 +34,35 @@ pub struct Settings {
     pub suspended: bool,
     /// Days that entries are kept.
     pub retention_days: i32,
+    /// What is kept beyond that for a while, since it was shortened.
+    pub retention_kept: Option<RetentionKept>,
     /// While there is one, nothing expires.
     pub legal_hold: Option<LegalHold>,
     /// Whether secrets are masked before storing.
     pub masking: bool,
     /// Keys masked beside the built-in ones.
     pub masked_keys: Vec<String>,
+    /// Whether its log says who read it.
+    pub record_reads: bool,
     /// Limits of its own, by name.
     pub limits: Map<String, Value>,
+}
+
+/// The days that entries were kept before, and how long that still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RetentionKept {
+    /// More than `retention_days`.
+    pub days: i32,
+    /// From then on it does not count.
+    pub until: Timestamp,
+}
+
+impl Settings {
+    /// Days that entries are kept at this time.
+    pub fn days_kept(&self, now: Timestamp) -> i32 {
+        let kept = self.retention_kept.filter(|kept| kept.until > now).map(|kept| kept.days);
+        self.retention_days.max(kept.unwrap_or_default())
+    }
 }
 
 /// Why nothing may expire, who said so and when.
@@ -69,6 +90,9 @@ struct TenantRow {
     limits: Json<Map<String, Value>>,
     version: i32,
     created_at: OffsetDateTime,
+    record_reads: bool,
+    retention_kept_days: Option<i32>,
+    retention_kept_until: Option<OffsetDateTime>,
 }
 
 impl From<TenantRow> for Tenant {
@@ -76,13 +100,17 @@ impl From<TenantRow> for Tenant {
         let held = row.legal_hold_reason.zip(row.legal_hold_by).zip(row.legal_hold_at);
         let legal_hold =
             held.map(|((reason, by), at)| LegalHold { reason, by, at: from_sql(at).to_string() });
+        let kept = row.retention_kept_days.zip(row.retention_kept_until);
         let settings = Settings {
             name: row.name,
             suspended: row.suspended,
             retention_days: row.retention_days,
+            retention_kept: kept
+                .map(|(days, until)| RetentionKept { days, until: from_sql(until) }),
             legal_hold,
             masking: row.masking,
             masked_keys: row.masked_keys,
+            record_reads: row.record_reads,
             limits: row.limits.0,
         };
         Self {
@@ -102,7 +130,8 @@ pub async fn find_own(
     let row: Option<TenantRow> = sqlx::query_as(
         "select
             id, name, suspended, retention_days, masking, masked_keys, legal_hold_reason,
-            legal_hold_by, legal_hold_at, limits, version, created_at
+            legal_hold_by, legal_hold_at, limits, version, created_at, record_reads,
+            retention_kept_days, retention_kept_until
          from tenant_setting
          where id = $1",
     )
@@ -117,7 +146,8 @@ pub async fn find(db: impl PgExecutor<'_>, tenant_id: TenantId) -> sqlx::Result<
     let row: Option<TenantRow> = sqlx::query_as(
         "select
             id, name, suspended, retention_days, masking, masked_keys, legal_hold_reason,
-            legal_hold_by, legal_hold_at, limits, version, created_at
+            legal_hold_by, legal_hold_at, limits, version, created_at, record_reads,
+            retention_kept_days, retention_kept_until
          from tenant
          where id = $1",
     )
@@ -136,7 +166,8 @@ pub async fn read_after(
     let rows: Vec<TenantRow> = sqlx::query_as(
         "select
             id, name, suspended, retention_days, masking, masked_keys, legal_hold_reason,
-            legal_hold_by, legal_hold_at, limits, version, created_at
+            legal_hold_by, legal_hold_at, limits, version, created_at, record_reads,
+            retention_kept_days, retention_kept_until
          from tenant
          where $1::uuid is null or id > $1
          order by id

@@ -7,6 +7,7 @@ use api::admission::Admission;
 use api::app::{App, Parts};
 use api::commands::serve::DEV_TENANT;
 use api::identity::Authenticator;
+use api::retention::Retention;
 use api::routes;
 use api::store::Store;
 use api::store::migrations::Profile;
@@ -57,9 +58,9 @@ async fn panicking() -> String {
         profile: Profile::Native,
         authenticator: Authenticator::Dev(DEV_TENANT),
         admission: Arc::new(Admission::new(64 << 20)),
+        retention: Retention { days_min: 7, grace_h: 24 },
         exports: api::export::slots::Exports::default(),
         reads: api::reads::Reads::default(),
-        retention_min_days: 7,
     });
     let panics = || async { panic!("planted panic") as &'static str };
     let service = routes::around(Router::new().route("/api/v1/panics", get(panics)), app);

@@ -100,7 +100,26 @@ impl Kept {
         set_tenant(&mut reader, &tenant_id.to_string()).await;
         assert!(entries::find(&mut reader, tenant_id, place).await.unwrap().is_some());
         reader.close().await.unwrap();
+        self.certify(tenant_id).await;
         tenant_id
+    }
+
+    /// Gives a tenant a certificate, as only the owner can without an expiry.
+    async fn certify(&self, tenant_id: TenantId) {
+        let mut owner = self.owner().await;
+        owner.execute("set role audit_owner").await.unwrap();
+        sqlx::query(
+            "insert into expiry (
+                id, tenant_id, rule, older_than, first_seq, last_seq, expired_by, expired_at
+             )
+             values ($1, $2, 'retention', '2001-01-01', 1, 2, 'x', '2001-01-01')",
+        )
+        .bind(Uuid::now_v7())
+        .bind(tenant_id.as_uuid())
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        owner.close().await.unwrap();
     }
 
     /// Every table, partition or chunk of the service, with its schema.
@@ -122,6 +141,14 @@ impl Kept {
         tables
     }
 }
+
+/// What a reader sees, by which column a row is a tenant's, and rows of a tenant of [`Kept::tenant`].
+const VIEWS: [(&str, &str, usize); 4] = [
+    ("entry", "tenant_id", 3),
+    ("log_bound", "tenant_id", 1),
+    ("tenant_setting", "id", 1),
+    ("certificate", "tenant_id", 1),
+];
 
 async fn set_tenant(session: &mut PgConnection, tenant_id: &str) {
     sqlx::query("select set_config('audit.tenant_id', $1, false)")
@@ -164,6 +191,21 @@ const CALL_APPEND: &str = "select append(null, 0, 0, clock_timestamp(), false, '
 const CALL_CREATE: &str = "select create_tenant(gen_random_uuid(), 'x', '{}')";
 const CALL_CHANGE: &str = "select change_tenant(clock_timestamp(), gen_random_uuid(), 1, '{}', 'x',
     'x', null, null, null, null, 'x', null, null)";
+/// Calls of what only the worker may.
+const CALLS_OF_WORKER: [&str; 9] = [
+    CALL_CREATE,
+    CALL_CHANGE,
+    "select expirable(clock_timestamp(), gen_random_uuid(), null, 7)",
+    "select append_own(clock_timestamp(), gen_random_uuid(), 1, 'x', 'x', null, null, null, null,
+        'x', null, 0::smallint, null)",
+    "select expire(clock_timestamp(), gen_random_uuid(), gen_random_uuid(), 'retention', null, 7,
+        'x', 'x', null, null, null, null)",
+    "select clean_up(clock_timestamp(), gen_random_uuid(), '', gen_random_uuid(),
+        clock_timestamp(), 7, 'x', 'x', null, null, null, null)",
+    "select erasable('2000-01-01', '2001-01-01')",
+    "select erase(gen_random_uuid(), gen_random_uuid(), 1)",
+    "select record_erased(clock_timestamp(), gen_random_uuid(), gen_random_uuid(), 'x')",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_keep_to_themselves_on_native_partitions() {
@@ -195,9 +237,7 @@ async fn a_reader_sees_one_tenant(kept: &Kept, a: TenantId, b: TenantId) {
     let mut reader = kept.session(DbRole::Reader).await;
     for tenant_id in [a, b] {
         set_tenant(&mut reader, &tenant_id.to_string()).await;
-        for (view, column, rows) in
-            [("entry", "tenant_id", 3), ("log_bound", "tenant_id", 1), ("tenant_setting", "id", 1)]
-        {
+        for (view, column, rows) in VIEWS {
             // No filter at all, as a forgetful query would have none.
             let query = AssertSqlSafe(format!("select {column} from {view}"));
             let seen: Vec<Uuid> = sqlx::query_scalar(query).fetch_all(&mut reader).await.unwrap();
@@ -212,12 +252,12 @@ async fn a_reader_sees_one_tenant(kept: &Kept, a: TenantId, b: TenantId) {
         .unwrap();
     assert_eq!(crossed, 0);
     set_tenant(&mut reader, "").await;
-    for view in ["entry", "log_bound", "tenant_setting"] {
+    for (view, ..) in VIEWS {
         assert_eq!(code(&mut reader, &format!("select * from {view}")).await, "22P02");
     }
     reader.close().await.unwrap();
     let mut fresh = kept.session(DbRole::Reader).await;
-    for view in ["entry", "log_bound", "tenant_setting"] {
+    for (view, ..) in VIEWS {
         // Unset is an error, or `''` where the server keeps the name: never a row.
         let code = code(&mut fresh, &format!("select * from {view}")).await;
         assert!(["42704", "22P02"].contains(&code.as_str()), "{view}: {code}");
@@ -231,9 +271,9 @@ async fn a_reader_does_nothing_else(kept: &Kept, a: TenantId, tables: &[String])
     for table in tables {
         assert_refused(&mut reader, &[&format!("select * from {table}")]).await;
         for statement in writes(table) {
-            // Or it has no such column.
+            // Or it has no such column, or one that nobody may give.
             let code = code(&mut reader, &statement).await;
-            assert!(["42501", "42703"].contains(&code.as_str()), "{statement}: {code}");
+            assert!(["42501", "42703", "428C9"].contains(&code.as_str()), "{statement}: {code}");
         }
     }
     let refused = writes("entry");
@@ -247,20 +287,19 @@ async fn a_reader_does_nothing_else(kept: &Kept, a: TenantId, tables: &[String])
             "create view mine as select 1",
             "create function mine() returns integer language sql as 'select 1'",
             CALL_APPEND,
-            CALL_CREATE,
-            CALL_CHANGE,
             "alter view entry owner to audit_reader",
             "grant select on audit_log to audit_reader",
         ],
     )
     .await;
+    assert_refused(&mut reader, &CALLS_OF_WORKER).await;
     reader.close().await.unwrap();
 }
 
 async fn a_writer_appends_and_nothing_else(kept: &Kept, a: TenantId, tables: &[String]) {
     let mut writer = kept.session(DbRole::Writer).await;
     set_tenant(&mut writer, &a.to_string()).await;
-    let views = ["entry", "log_bound", "tenant_setting"].map(str::to_owned);
+    let views = VIEWS.map(|(view, ..)| view.to_owned());
     for relation in tables.iter().chain(&views) {
         assert_refused(&mut writer, &[&format!("select * from {relation}")]).await;
     }
@@ -268,7 +307,7 @@ async fn a_writer_appends_and_nothing_else(kept: &Kept, a: TenantId, tables: &[S
         assert_refused(&mut writer, &[&format!("delete from {table}")]).await;
     }
     let other = ["create temporary table mine (a integer)", "create table mine (a integer)"];
-    assert_refused(&mut writer, &[CALL_CREATE, CALL_CHANGE]).await;
+    assert_refused(&mut writer, &CALLS_OF_WORKER).await;
     assert_refused(&mut writer, &other).await;
     writer.close().await.unwrap();
 }
@@ -290,6 +329,12 @@ async fn a_worker_is_not_the_owner(kept: &Kept) {
             "update log_head set seq = 0",
             "update log_floor set floor_seq = 9",
             "delete from log_day",
+            "insert into expiry (id) values (gen_random_uuid())",
+            "update expiry set erased_at = null",
+            "delete from expiry",
+            "update cleanup_confirm set last_seq = 9",
+            "select append_own(clock_timestamp(), gen_random_uuid(), 1, 'x', 'x', null, null, null,
+                null, 'x', null, 0::smallint, null)",
             "create table mine (a integer)",
             "create temporary table mine (a integer)",
         ],
@@ -356,7 +401,19 @@ async fn roles_have_no_rights_beyond(kept: &Kept) {
         ("audit_writer", &["append"]),
         (
             "audit_worker",
-            &["append", "change_tenant", "count_window", "create_tenant", "forget_counts"],
+            &[
+                "append",
+                "change_tenant",
+                "clean_up",
+                "count_window",
+                "create_tenant",
+                "erasable",
+                "erase",
+                "expirable",
+                "expire",
+                "forget_counts",
+                "record_erased",
+            ],
         ),
     ] {
         let callable: Vec<String> = sqlx::query_scalar(

@@ -7,6 +7,7 @@ mod chunks;
 mod clock;
 mod defects;
 mod emit_sample;
+mod expiry;
 mod export_client;
 mod export_cuts;
 mod exports;

@@ -13,6 +13,8 @@ use crate::support::log::assert_len;
 struct Route {
     method: Method,
     path: &'static str,
+    /// Parameters that it cannot do without.
+    query: &'static str,
     /// Who may use it.
     roles: &'static [&'static str],
     /// A body that it would take.
@@ -25,7 +27,8 @@ const ROLES: [&str; 4] = ["admin", "auditor", "user", "operator"];
 const OPERATOR: &[&str] = &["operator"];
 
 fn routes() -> Vec<Route> {
-    let route = |method, path, roles, body| Route { method, path, roles, body, records: false };
+    let route =
+        |method, path, roles, body| Route { method, path, query: "", roles, body, records: false };
     let records = |path, body| Route {
         records: true,
         ..route(Method::POST, path, &["admin", "user"][..], Some(body))
@@ -35,6 +38,11 @@ fn routes() -> Vec<Route> {
     vec![
         records("/logs", entry.clone()),
         records("/logs/bulk", json!([entry])),
+        Route {
+            query: "?older_than=2020-01-01T00:00:00Z&dry_run=true",
+            ..route(Method::DELETE, "/logs/cleanup", &["admin"], None)
+        },
+        route(Method::GET, "/logs/expiries", &["admin", "auditor"], None),
         route(Method::GET, "/logs", &["admin", "auditor", "user"], None),
         route(Method::GET, "/logs/export", &["admin", "auditor"], None),
         route(Method::GET, "/logs/stats", &["admin", "auditor"], None),
@@ -56,7 +64,7 @@ impl Route {
     /// What stands for `{id}`: an entry, or the tenant itself.
     fn path_of(&self, tenant_id: TenantId, entry_id: Uuid) -> String {
         let id = if self.path.starts_with("/tenants") { tenant_id.as_uuid() } else { entry_id };
-        self.path.replace("{id}", &id.to_string())
+        self.path.replace("{id}", &id.to_string()) + self.query
     }
 
     async fn call(&self, caller: &Caller<'_>, place: &Place) -> Answer {

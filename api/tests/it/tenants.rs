@@ -33,8 +33,9 @@ async fn a_tenant_is_made_once_with_an_empty_log() {
     let made = operator.post("/tenants", &body).await.created();
     assert_eq!(made.headers["location"], format!("/api/v1/tenants/{id}"));
     let expected = json!({
-        "name": "Acme", "suspended": false, "retention_days": 30, "legal_hold": null,
-        "masking": true, "masked_keys": ["badge"], "limits": {},
+        "name": "Acme", "suspended": false, "retention_days": 30, "retention_kept": null,
+        "legal_hold": null, "masking": true, "masked_keys": ["badge"], "record_reads": true,
+        "limits": {},
     });
     assert_eq!(settings(&made.body), expected);
     assert_eq!((&made.body["id"], &made.body["version"]), (&json!(id), &json!(1)));
@@ -214,7 +215,7 @@ async fn an_admin_changes_of_its_own_tenant_what_an_admin_may() {
     let admin = app.caller(tenant_id, "admin").with("x-user-id", "anna");
     let patch = json!({
         "name": "Ours", "retention_days": 365, "masking": true, "masked_keys": ["pin"],
-        "legal_hold": { "reason": "case 7" },
+        "legal_hold": { "reason": "case 7" }, "record_reads": false,
     });
     let after = changed(&admin, "/tenants/self", patch).await;
     assert_eq!(after.body["legal_hold"]["by"], "anna");
@@ -358,4 +359,41 @@ async fn a_tenant_makes_itself_where_that_is_switched_on() {
     let other = TenantId::new(Uuid::now_v7());
     app.caller(other, "user").post_raw("/logs", "text/plain", "").await;
     assert_len(&app, other, 0).await;
+}
+
+/// While replicas are replaced one by one, those of the version before send fewer settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_of_the_version_before_changes_only_what_it_knows() {
+    let app = TestApp::start().await;
+    let tenant_id = app.tenant().await;
+    let path = format!("/tenants/{tenant_id}");
+    let operator = app.operator();
+    let change = json!({ "record_reads": false, "retention_days": 30 });
+    let before = changed(&operator, &path, change).await.body;
+    assert_eq!(before["retention_kept"]["days"], 90);
+    let known = json!({
+        "name": "Renamed", "suspended": false, "retention_days": 30, "legal_hold": null,
+        "masking": true, "masked_keys": [], "limits": {},
+    });
+    let outcome: i16 = sqlx::query_scalar(
+        "select change_tenant(clock_timestamp(), $1, 2, $2, 'x', 'x', null, null, null, null,
+            'tenant.updated', null, null)",
+    )
+    .bind(tenant_id.as_uuid())
+    .bind(&known)
+    .fetch_one(&mut app.db.as_role("audit_worker").await)
+    .await
+    .unwrap();
+    assert_eq!(outcome, 0);
+    let after = operator.get(&path).await.body;
+    assert_eq!(after["name"], "Renamed");
+    for setting in ["record_reads", "retention_days", "retention_kept"] {
+        assert_eq!(after[setting], before[setting], "{setting}");
+    }
+    let made: bool = sqlx::query_scalar("select create_tenant(gen_random_uuid(), 'x', $1)")
+        .bind(&known)
+        .fetch_one(&mut app.db.as_role("audit_worker").await)
+        .await
+        .unwrap();
+    assert!(made);
 }

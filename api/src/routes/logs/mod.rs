@@ -1,7 +1,9 @@
 //! `/logs`: recording entries.
 
 pub mod bulk;
+pub mod cleanup;
 pub mod entry;
+pub mod expiries;
 pub mod export;
 pub mod list;
 pub mod stats;

@@ -69,7 +69,7 @@ fn now_s() -> i64 {
 }
 
 /// The library that turns a process's clock, as Debian's `libfaketime` installs it.
-fn faketime() -> String {
+pub(crate) fn faketime() -> String {
     let multiarch = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
     let folders = multiarch.chain([PathBuf::from("/usr/lib")]);
     let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));

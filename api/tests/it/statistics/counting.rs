@@ -88,6 +88,12 @@ async fn the_service_counts_logs_that_lag_and_goes_on_after_a_restart() {
     let rows: Vec<Row> = (0..25_000).map(|n| Row::new(BEGIN + Duration::seconds(n))).collect();
     log.append(&rows).await;
     let tenant_id = log.tenant_id;
+    // Or the service would let them expire when it starts again, and record that.
+    sqlx::query("update tenant set retention_days = 36500 where id = $1")
+        .bind(tenant_id.as_uuid())
+        .execute(&mut app.db.admin().await)
+        .await
+        .unwrap();
     let is_counted = async |app: &TestApp| {
         eventually("the log is counted to its head", StdDuration::from_secs(30), async || {
             let counted: Option<bool> = sqlx::query_scalar(

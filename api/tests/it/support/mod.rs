@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod exporter;
 pub(crate) mod history;
 pub(crate) mod log;
+pub(crate) mod old_log;
 pub(crate) mod past;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -42,3 +42,9 @@ pub(crate) async fn stop_upkeep(session: &mut PgConnection) {
     let lock = format!("select pg_advisory_lock({})", 0x6175_6469_7470_i64);
     session.execute(AssertSqlSafe(lock)).await.unwrap();
 }
+
+/// Keeps services from expiring anything by themselves while this session lives.
+pub(crate) async fn stop_expiry(session: &mut PgConnection) {
+    let lock = format!("select pg_advisory_lock({})", 0x6175_6469_7465_i64);
+    session.execute(AssertSqlSafe(lock)).await.unwrap();
+}

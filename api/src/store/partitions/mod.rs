@@ -3,11 +3,15 @@
 //! A partition is made as a table of its own and attached: `create table … partition of` would
 //! wait for every statement on the log and let every other wait behind it.
 
+mod going;
+
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, FromRow, PgConnection, PgExecutor, PgPool,
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime, UtcDateTime};
+
+pub use going::{drop_erasable, drop_old_keys};
 
 use super::migrations::Profile;
 
@@ -22,9 +26,6 @@ const KEYS_WIDTH: Duration = Duration::hours(6);
 
 /// How far ahead there are always partitions of idempotency keys.
 const KEYS_AHEAD: Duration = Duration::days(4);
-
-/// Keys count for 24 hours; their partition goes when its youngest is older than that.
-const KEYS_KEPT: Duration = Duration::hours(30);
 
 /// Where every width is counted from.
 const MONDAY: OffsetDateTime = datetime!(2001-01-01 0:00 UTC);
@@ -123,11 +124,30 @@ fn partition_name(table: &str, from: OffsetDateTime) -> String {
     format!("{table}_{year:04}{:02}{day:02}_{:02}", u8::from(month), at.hour())
 }
 
-/// The range of an attached partition.
+/// The range of an attached partition, or of chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
-struct Span {
-    begins: OffsetDateTime,
-    ends: OffsetDateTime,
+pub struct Span {
+    /// The first moment in it.
+    pub begins: OffsetDateTime,
+    /// The first one after it.
+    pub ends: OffsetDateTime,
+}
+
+/// The ranges of time for which the log has room.
+pub async fn spans(db: impl PgExecutor<'_>, profile: Profile) -> sqlx::Result<Vec<Span>> {
+    match profile {
+        Profile::Native => attached(db, "audit_log").await,
+        Profile::Timescale => {
+            sqlx::query_as(
+                "select distinct range_start as begins, range_end as ends
+                 from timescaledb_information.chunks
+                 where hypertable_schema = 'public'
+                    and hypertable_name = 'audit_log'",
+            )
+            .fetch_all(db)
+            .await
+        }
+    }
 }
 
 async fn attached(db: impl PgExecutor<'_>, table: &str) -> sqlx::Result<Vec<Span>> {
@@ -184,66 +204,6 @@ fn literal(at: OffsetDateTime) -> String {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second) = at.as_hms();
     format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02}+00", u8::from(month))
-}
-
-#[derive(Debug, FromRow)]
-struct OldPartition {
-    name: String,
-    attached: bool,
-    detaching: bool,
-}
-
-/// Drops the partitions of idempotency keys that no longer count. Returns how many went.
-pub async fn drop_old_keys(connection: &mut PgConnection) -> anyhow::Result<usize> {
-    connection.execute("set lock_timeout = '200ms'; set role audit_owner").await?;
-    let mut dropped = 0;
-    let mut tries = Tries::default();
-    // Looks again after each step, because a time-out may have left a detach pending or not.
-    while let Some(partition) = next_old(&mut *connection).await? {
-        match drop_partition(connection, &partition).await {
-            Ok(()) => dropped += 1,
-            Err(error) => tries.again(error).await?,
-        }
-    }
-    connection.execute("set role audit_worker; reset lock_timeout").await?;
-    Ok(dropped)
-}
-
-/// The next partition to go: one whose detach is pending first, since no other can be detached
-/// before it. One that is not attached was left between DETACH and DROP.
-async fn next_old(db: impl PgExecutor<'_>) -> sqlx::Result<Option<OldPartition>> {
-    let end = round_down(OffsetDateTime::now_utc() - KEYS_KEPT, KEYS_WIDTH);
-    sqlx::query_as(
-        "select
-            c.relname::text as name,
-            i.inhrelid is not null as attached,
-            coalesce(i.inhdetachpending, false) as detaching
-         from pg_class c
-         left join pg_inherits i on i.inhrelid = c.oid
-         where c.relkind = 'r'
-            and c.relnamespace = 'public'::regnamespace
-            and c.relname ~ '^idempotency_key_[0-9]{8}_[0-9]{2}$'
-            and c.relname < $1
-         order by detaching desc, c.relname
-         limit 1",
-    )
-    .bind(partition_name("idempotency_key", end))
-    .fetch_optional(db)
-    .await
-}
-
-async fn drop_partition(
-    connection: &mut PgConnection,
-    partition: &OldPartition,
-) -> sqlx::Result<()> {
-    let name = &partition.name;
-    if partition.attached {
-        let how = if partition.detaching { "finalize" } else { "concurrently" };
-        let detach = format!("alter table idempotency_key detach partition {name} {how}");
-        connection.execute(AssertSqlSafe(detach)).await?;
-    }
-    connection.execute(AssertSqlSafe(format!("drop table {name}"))).await?;
-    Ok(())
 }
 
 /// Counts tries of work that gives way to everybody else's.
