@@ -73,8 +73,11 @@ struct Told<'a> {
 }
 
 impl Reads {
-    /// Counts a read of a tenant's log that showed so many entries.
+    /// Counts a read of a tenant's log that showed so many entries, if the tenant wants to know.
     pub fn note(&self, caller: &Caller, route: &'static str, filter: &Filter, entries: usize) {
+        if !caller.tenant.record_reads {
+            return;
+        }
         let key = Key {
             tenant_id: caller.tenant_id(),
             principal: caller.defaults.recorded_by.as_str().to_owned(),
@@ -198,7 +201,8 @@ mod tests {
 
     fn caller() -> Caller {
         let id = TenantId::new(Uuid::from_u128(1));
-        let tenant = KnownTenant { id, version: 1, suspended: false, masking: Masking::default() };
+        let masking = Masking::default();
+        let tenant = KnownTenant { id, version: 1, suspended: false, masking, record_reads: true };
         Caller { tenant: Arc::new(tenant), defaults: CallerDefaults::service() }
     }
 

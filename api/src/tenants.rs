@@ -33,6 +33,8 @@ pub struct KnownTenant {
     pub suspended: bool,
     /// What is masked.
     pub masking: Masking,
+    /// Whether who reads leaves a trace.
+    pub record_reads: bool,
 }
 
 impl KnownTenant {
@@ -48,10 +50,10 @@ impl KnownTenant {
 
 impl From<Tenant> for KnownTenant {
     fn from(tenant: Tenant) -> Self {
-        let Settings { suspended, masking, masked_keys, .. } = tenant.settings;
+        let Settings { suspended, masking, masked_keys, record_reads, .. } = tenant.settings;
         // What is stored was checked; if it ever fails, masking the built-in keys is right.
         let masking = Masking::new(masking, &masked_keys).unwrap_or_default();
-        Self { id: tenant.id, version: tenant.version, suspended, masking }
+        Self { id: tenant.id, version: tenant.version, suspended, masking, record_reads }
     }
 }
 

@@ -4,7 +4,7 @@
 //! looks at a limited number of entries. Because numbers have no gaps, the last number of a
 //! window is known before it is read, and its row comes back whether the filter takes it or not:
 //! it says where the walk stands, and that nothing was taken away underneath. Without a filter
-//! the `LIMIT` is the end of the window; with one, [`cut`](super::cut) finds where it must end.
+//! the `LIMIT` is the end of the window; with one, `cut` finds where it must end.
 
 use std::ops::ControlFlow;
 

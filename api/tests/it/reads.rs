@@ -60,3 +60,16 @@ async fn reads_are_recorded_once_for_each_principal_route_and_filter() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_can_do_without_traces_of_reading() {
+    let app = TestApp::start().await;
+    let tenant_id = app.tenant().await;
+    let admin = app.caller(tenant_id, "admin");
+    let off = admin.patch("/tenants/self", &json!({ "record_reads": false })).await;
+    assert_eq!(off.body["record_reads"], false, "{off:?}");
+    assert_eq!(admin.get("/logs").await.status, 200);
+    let db = app.db.clone();
+    app.stop().await.unwrap();
+    assert_eq!(traces(&db, tenant_id).await, []);
+}
