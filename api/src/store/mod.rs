@@ -74,8 +74,15 @@ impl DbRole {
     /// What a fresh session of this role is set to.
     fn session(self) -> String {
         let own = match self {
-            // On its sixth run a prepared page would try a plan over every partition.
-            Self::Reader => "set plan_cache_mode = force_custom_plan;",
+            // On its sixth run a prepared page would try a plan over every partition. And a page
+            // comes from the index, in order: gathered otherwise, all of the days that its window
+            // touches would be read and sorted before the first entry is known.
+            Self::Reader => {
+                "set plan_cache_mode = force_custom_plan;
+                 set enable_seqscan = off;
+                 set enable_bitmapscan = off;
+                 set max_parallel_workers_per_gather = 0;"
+            }
             // A batch that waits for a head holds others, which somebody else's batch waits for:
             // the time-out of one lock does not bound such a chain, this does.
             Self::Writer => "set statement_timeout = '2s';",
