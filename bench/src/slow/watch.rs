@@ -1,9 +1,13 @@
 //! How long the service's statements and transactions live, looked at all the time.
+//!
+//! As the role that the service logs in as: PostgreSQL shows nobody else what it does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use anyhow::ensure;
+use api::store::connect_options;
+use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -17,6 +21,8 @@ const EVERY: Duration = Duration::from_millis(50);
 pub(super) struct Oldest {
     pub(super) statement: f64,
     pub(super) transaction: f64,
+    /// How many statements were seen at work.
+    seen: i64,
 }
 
 /// Looks until it is dropped.
@@ -27,8 +33,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) async fn start(database: &Database) -> sqlx::Result<Self> {
-        let connection = database.connect().await?;
+    pub(super) async fn start(database: &Database) -> anyhow::Result<Self> {
+        let connection = PgConnection::connect_with(&connect_options(&database.url)?).await?;
         let oldest = Arc::<Mutex<Oldest>>::default();
         let task = tokio::spawn(look(connection, Arc::clone(&oldest)));
         Ok(Self { oldest, task })
@@ -39,7 +45,9 @@ impl Watch {
         if self.task.is_finished() {
             (&mut self.task).await??;
         }
-        Ok(*self.oldest.lock().unwrap_or_else(PoisonError::into_inner))
+        let oldest = *self.oldest.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(oldest.seen > 0, "no statement of the service was seen at work");
+        Ok(oldest)
     }
 }
 
@@ -51,8 +59,9 @@ impl Drop for Watch {
 
 async fn look(mut connection: PgConnection, oldest: Arc<Mutex<Oldest>>) -> sqlx::Result<()> {
     loop {
-        let (statement, transaction): (f64, f64) = sqlx::query_as(
+        let (seen, statement, transaction): (i64, f64, f64) = sqlx::query_as(
             "select
+                count(*) filter (where state = 'active'),
                 coalesce(max(extract(epoch from clock_timestamp() - query_start))
                     filter (where state = 'active'), 0)::float8,
                 coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8
@@ -65,6 +74,7 @@ async fn look(mut connection: PgConnection, oldest: Arc<Mutex<Oldest>>) -> sqlx:
         .await?;
         {
             let mut oldest = oldest.lock().unwrap_or_else(PoisonError::into_inner);
+            oldest.seen += seen;
             oldest.statement = oldest.statement.max(statement);
             oldest.transaction = oldest.transaction.max(transaction);
         }
