@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt soak bench clean-data
+.PHONY: help run test check fmt soak bench bench-read clean-data
 AUDIT_DATA_DIR ?= data
 
 help: ## this list
@@ -23,8 +23,11 @@ fmt: ## format the code
 soak: ## the long tests in full, built for release
 	@dev/test.sh --soak
 
-bench: ## the benchmark, on a release build and a PostgreSQL of its own
+bench: ## the benchmark of writing, on a release build and a PostgreSQL of its own
 	@dev/bench.sh
+
+bench-read: ## the same of reading, over a log of 5 million entries
+	@dev/bench.sh read -- export-slow
 
 clean-data: ## delete what `make run` has stored, after asking
 	@read -rp 'delete the database in $(AUDIT_DATA_DIR)/postgres? type yes: ' answer; \

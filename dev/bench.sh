@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Runs the benchmark program on a release build and a durable PostgreSQL of its own. `make bench`.
+# Runs the benchmark program on a release build and a durable PostgreSQL of its own. `make bench`,
+# `make bench-read`.
 #
-#   dev/bench.sh [ARGUMENTS OF bench…]     (default: write)
+#   dev/bench.sh [ARGUMENTS OF bench…] [-- ARGUMENTS OF bench…]…     (default: write)
+#
+# With `--` it runs several times, on the same database; the exit code is the worst of theirs.
 #
 # The program finds: AUDIT_BENCH_DATABASE_URL  that PostgreSQL, as the role that owns the database
 #                    AUDIT_BENCH_BIN           the release build of `audit-log`
@@ -34,6 +37,23 @@ start_postgres() {
   export AUDIT_BENCH_DATABASE_URL AUDIT_TEST_PG_BIN
 }
 
+# Runs the program once for each part of the arguments.
+run_each() {
+  local worst=0 code part=()
+  while [ $# -gt 0 ]; do
+    part=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+      part+=("$1")
+      shift
+    done
+    [ $# -eq 0 ] || shift
+    code=0
+    "$target/release/bench" "${part[@]}" || code=$?
+    [ "$code" -le "$worst" ] || worst=$code
+  done
+  return "$worst"
+}
+
 build() { cargo build --locked --release -p api -p bench; }
 
 need_toolchain
@@ -46,4 +66,4 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 step 'PostgreSQL for the benchmark' start_postgres
-step "bench $*" "$target/release/bench" "$@"
+step "bench $*" run_each "$@"

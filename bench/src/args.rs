@@ -14,7 +14,8 @@ use secrecy::SecretString;
     after_help = "\
 Exit codes: 0 every goal met, 1 below a goal, 2 an error.
 
-`make bench` builds for release, starts a PostgreSQL and runs `bench write` on it."
+`make bench` builds for release, starts a PostgreSQL and runs `bench write` on it; `make bench-read`
+runs `bench read` and `bench export-slow`."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -25,6 +26,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Measure writing, in interleaved rounds, and compare with the goals
     Write(WriteArgs),
+    /// Measure reading from a large log, in interleaved rounds, and compare with the goals
+    Read(ReadArgs),
+    /// Measure what an export to a slow reader costs everybody else
+    ExportSlow(ExportSlowArgs),
     /// Measure what an entry takes on disk; one connection is enough
     Size(SizeArgs),
     /// Rival (a): all that the service does, but storing
@@ -42,16 +47,23 @@ pub(crate) struct DatabaseArgs {
     pub(crate) database_url: SecretString,
 }
 
+/// Where the programs are that run beside this one.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
+    /// The release build of `audit-log` [default: the one beside this program]
+    #[arg(long, env = "AUDIT_BENCH_BIN", value_name = "FILE")]
+    bin: Option<PathBuf>,
+    /// Folder with `pgbench` and `psql` [default: that of `pg_config`, else the path]
+    #[arg(long, env = "AUDIT_TEST_PG_BIN", value_name = "FOLDER")]
+    pub(crate) pg_bin: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct WriteArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
-    /// The release build of `audit-log` [default: the one beside this program]
-    #[arg(long, env = "AUDIT_BENCH_BIN", value_name = "FILE")]
-    bin: Option<PathBuf>,
-    /// Folder with `pgbench` [default: that of `pg_config`, else the path]
-    #[arg(long, env = "AUDIT_TEST_PG_BIN", value_name = "FOLDER")]
-    pub(crate) pg_bin: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
     /// Seconds that each subject is measured in a round
     #[arg(long, default_value_t = 4, value_name = "S",
           value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -66,6 +78,52 @@ pub(crate) struct WriteArgs {
     /// One round of one second each: shows that everything runs, says nothing about speed
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+/// How large the log is that is read.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Entries of the log that is read; loaded once, used again when it is there
+    #[arg(long, default_value_t = 5_000_000, value_name = "N",
+          value_parser = clap::value_parser!(i64).range(100_000..=100_000_000))]
+    pub(crate) entries: i64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Rounds that medians are taken of
+    #[arg(long, default_value_t = 5, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// Only subjects with one of these in their name, like `page`, `export-csv` or `stats`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// One round: shows that everything runs, says little about speed
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportSlowArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Seconds that the export is read in all, half of them for each kind of other load
+    #[arg(long, default_value_t = 60, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(8..=3_600))]
+    pub(crate) seconds: u64,
+    /// Read all 2 million entries, however long that takes
+    #[arg(long)]
+    pub(crate) full: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,7 +150,15 @@ impl WriteArgs {
     pub(crate) fn sustained(&self) -> Duration {
         Duration::from_secs(if self.quick { 3 } else { 60 })
     }
+}
 
+impl ReadArgs {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+}
+
+impl ProgramArgs {
     /// The service under test.
     pub(crate) fn service(&self) -> anyhow::Result<PathBuf> {
         let file = match &self.bin {

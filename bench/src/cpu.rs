@@ -3,6 +3,7 @@
 //! From `/proc`; where that is missing, or PostgreSQL is on another machine, nothing is said.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// What `/proc` counts in, in nanoseconds: a hundredth of a second on every Linux.
 const TICK: u64 = 10_000_000;
@@ -12,7 +13,7 @@ const TICK: u64 = 10_000_000;
 pub(crate) struct Meter {
     /// The service or its rival.
     pub(crate) server: Option<u32>,
-    /// The load's own process.
+    /// The load's own process; with the programs that it has waited for.
     pub(crate) load: Option<u32>,
     /// The parent of all of PostgreSQL's processes.
     pub(crate) postmaster: Option<u32>,
@@ -49,8 +50,22 @@ impl Meter {
         let (busy, all) = machine()?;
         let own = |pid: Option<u32>| pid.and_then(Process::read).map_or(0, |process| process.own);
         let postgres = self.postmaster.map_or(0, with_children);
-        Some(Times { server: own(self.server), postgres, load: own(self.load), busy, all })
+        let load = self.load.and_then(Process::read).map_or(0, |load| load.own + load.ended);
+        Some(Times { server: own(self.server), postgres, load, busy, all })
     }
+}
+
+/// Does something once, with the time that it took and who had the processors meanwhile.
+pub(crate) async fn timed<T>(
+    meter: Meter,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<(T, Duration, Option<Shares>)> {
+    let before = meter.read().await;
+    let begun = Instant::now();
+    let done = work.await?;
+    let elapsed = begun.elapsed();
+    let after = meter.read().await;
+    Ok((done, elapsed, before.zip(after).map(|(before, after)| before.until(after))))
 }
 
 impl Times {
@@ -72,12 +87,17 @@ pub(crate) fn postmaster_of(backend: u32) -> Option<u32> {
     (name.trim_end() == "postgres").then(|| Process::read(backend))?.map(|backend| backend.parent)
 }
 
-/// `VmHWM`: the most memory that a process ever had, in bytes.
+/// The most memory that a process had since it began, or since [`forget_peak`], in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
+}
+
+/// From now on, the peak is counted anew.
+pub(crate) fn forget_peak(pid: u32) -> std::io::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")
 }
 
 struct Process {

@@ -113,6 +113,15 @@ impl Database {
         })
     }
 
+    /// The line above a table.
+    pub(crate) fn heading(&self, rounds: u32, of_what: &str) -> anyhow::Result<String> {
+        let cores = std::thread::available_parallelism()?;
+        let (version, profile) = (&self.version, self.profile.as_str());
+        Ok(format!(
+            "{cores} cores, PostgreSQL {version}, profile {profile}; medians of {rounds} rounds{of_what}"
+        ))
+    }
+
     /// A connection of the tables' owner.
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect_with(&self.options).await

@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use crate::report::thousands;
-use crate::subject::{Kind, Subject};
+use crate::table::thousands;
 
-/// A ratio of two subjects, or a subject's rate itself.
+/// A ratio of two subjects, or a subject's number itself.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Comparison {
-    pub(crate) of: Subject,
-    pub(crate) with: Option<Subject>,
+pub(crate) struct Comparison<S> {
+    pub(crate) of: S,
+    pub(crate) with: Option<S>,
     pub(crate) measure: Measure,
     pub(crate) goal: Option<Goal>,
 }
@@ -19,8 +18,21 @@ pub(crate) struct Comparison {
 pub(crate) enum Measure {
     /// Entries a second.
     Rate,
+    /// Half of the answers come within.
+    P50,
     /// The slowest hundredth begins here.
     P99,
+}
+
+impl Measure {
+    /// Behind the name of what is compared with; nothing where it goes without saying.
+    pub(crate) fn note(self) -> &'static str {
+        match self {
+            Self::Rate => "",
+            Self::P50 => ", p50",
+            Self::P99 => ", p99",
+        }
+    }
 }
 
 /// Where a number should be.
@@ -30,52 +42,13 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
-const NULL_GOAL: f64 = 0.50;
-const BULK_GOAL: f64 = 0.75;
-const SUSTAINED_GOAL: f64 = 20_000.0;
-
-/// Every comparison, in the order of the table.
-pub(crate) const COMPARISONS: [Comparison; 15] = [
-    rates(Kind::Single, 1, Kind::Null),
-    rates(Kind::Single, 1, Kind::Insert),
-    Comparison {
-        of: Kind::Single.at(1),
-        with: Some(Kind::Commit.at(1)),
-        measure: Measure::P99,
-        goal: Some(Goal::AtMost(2.0)),
-    },
-    rates(Kind::Single, 32, Kind::Null),
-    rates(Kind::Single, 32, Kind::Insert).at_least(2.5),
-    rates(Kind::Single, 32, Kind::Pgbench).at_least(1.0),
-    rates(Kind::Single, 256, Kind::Null).at_least(NULL_GOAL),
-    rates(Kind::Single, 256, Kind::Insert).at_least(3.5),
-    rates(Kind::Single, 256, Kind::Pgbench).at_least(2.0),
-    Comparison {
-        of: Subject::SUSTAINED,
-        with: None,
-        measure: Measure::Rate,
-        goal: Some(Goal::AtLeast(SUSTAINED_GOAL)),
-    },
-    rates(Kind::Keyed, 1, Kind::Single),
-    rates(Kind::Keyed, 32, Kind::Single),
-    rates(Kind::Keyed, 256, Kind::Single),
-    rates(Kind::Bulk, 1, Kind::Copy).at_least(BULK_GOAL),
-    // Four COPYs use every core; a replica has one writer, so this shows the price and has no goal.
-    rates(Kind::Bulk, 4, Kind::Copy),
-];
-
-const fn rates(of: Kind, connections: usize, with: Kind) -> Comparison {
-    Comparison {
-        of: of.at(connections),
-        with: Some(with.at(connections)),
-        measure: Measure::Rate,
-        goal: None,
-    }
-}
-
-impl Comparison {
-    const fn at_least(self, bound: f64) -> Self {
+impl<S: Copy> Comparison<S> {
+    pub(crate) const fn at_least(self, bound: f64) -> Self {
         Self { goal: Some(Goal::AtLeast(bound)), ..self }
+    }
+
+    pub(crate) const fn at_most(self, bound: f64) -> Self {
+        Self { goal: Some(Goal::AtMost(bound)), ..self }
     }
 }
 

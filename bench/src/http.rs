@@ -41,25 +41,27 @@ impl Request {
     /// As a gateway sends it, with an idempotency key or without.
     pub(crate) fn post(path: &str, tenant_id: TenantId, keyed: bool, body: &str) -> Self {
         let key = if keyed { "Idempotency-Key: 0000000000000000\r\n" } else { "" };
-        let head = format!(
-            "POST /api/v1{path} HTTP/1.1\r\n\
-             Host: localhost\r\n\
-             User-Agent: {USER_AGENT}\r\n\
-             Content-Type: application/json\r\n\
-             Content-Length: {}\r\n\
-             X-Forwarded-For: {ADDRESS}\r\n\
-             X-Request-Id: {REQUEST_ID}\r\n\
-             X-Gateway-Secret: {GATEWAY_SECRET}\r\n\
-             X-User-Id: {USER_ID}\r\n\
-             X-User-Name: {USER_NAME}\r\n\
-             X-Tenant-Id: {tenant_id}\r\n\
-             X-User-Role: user\r\n\
-             {key}\r\n",
-            body.len(),
-        );
+        let len = body.len();
+        let more = format!("Content-Type: application/json\r\nContent-Length: {len}\r\n{key}");
+        let head = head("POST", path, tenant_id, "user", &more);
         // The key's header is the last, with two line ends behind it.
         let key_at = keyed.then(|| head.len() - 4 - KEY_LEN);
         Self { bytes: (head + body).into_bytes(), key_at }
+    }
+
+    /// The same of an auditor who reads.
+    pub(crate) fn get(path: &str, tenant_id: TenantId) -> Self {
+        Self { bytes: head("GET", path, tenant_id, "auditor", "").into_bytes(), key_at: None }
+    }
+
+    /// The only one on its connection, asking for trailers.
+    pub(crate) fn get_stream(path: &str, tenant_id: TenantId) -> Self {
+        let more = "TE: trailers\r\nConnection: close\r\n";
+        Self { bytes: head("GET", path, tenant_id, "auditor", more).into_bytes(), key_at: None }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn renew_key(&mut self) {
@@ -69,18 +71,35 @@ impl Request {
     }
 }
 
+fn head(method: &str, path: &str, tenant_id: TenantId, role: &str, more: &str) -> String {
+    format!(
+        "{method} /api/v1{path} HTTP/1.1\r\n\
+         Host: localhost\r\n\
+         User-Agent: {USER_AGENT}\r\n\
+         X-Forwarded-For: {ADDRESS}\r\n\
+         X-Request-Id: {REQUEST_ID}\r\n\
+         X-Gateway-Secret: {GATEWAY_SECRET}\r\n\
+         X-User-Id: {USER_ID}\r\n\
+         X-User-Name: {USER_NAME}\r\n\
+         X-Tenant-Id: {tenant_id}\r\n\
+         X-User-Role: {role}\r\n\
+         {more}\r\n"
+    )
+}
+
 /// A connection that is kept.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     answer: Vec<u8>,
+    head_len: usize,
 }
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, answer: Vec::with_capacity(4_096) })
+        Ok(Self { stream, answer: Vec::with_capacity(4_096), head_len: 0 })
     }
 
     /// Sends a request, reads the whole answer and returns its status.
@@ -101,7 +120,15 @@ impl Connection {
             self.read().await?;
         }
         ensure!(self.answer.len() == len, "more than one answer to a request");
+        self.head_len = head_len;
         Ok(status)
+    }
+
+    /// Asks for something that must be there, and returns its body.
+    pub(crate) async fn get(&mut self, request: &Request) -> anyhow::Result<&[u8]> {
+        let status = self.exchange(request).await?;
+        ensure!(status == 200, "expected a 200, got:\n{}", self.shown());
+        Ok(&self.answer[self.head_len..])
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
@@ -144,6 +171,24 @@ impl Work for Poster {
         request.renew_key();
         let status = self.connection.exchange(request).await?;
         ensure!(status == 201, "expected a 201, got:\n{}", self.connection.shown());
+        Ok(self.entries)
+    }
+}
+
+/// Asks for the same things in turn.
+#[derive(Debug)]
+pub(crate) struct Getter {
+    pub(crate) connection: Connection,
+    pub(crate) requests: Vec<Request>,
+    /// Entries in an answer.
+    pub(crate) entries: u64,
+    pub(crate) turn: usize,
+}
+
+impl Work for Getter {
+    async fn once(&mut self) -> anyhow::Result<u64> {
+        self.turn = (self.turn + 1) % self.requests.len();
+        self.connection.get(&self.requests[self.turn]).await?;
         Ok(self.entries)
     }
 }

@@ -6,10 +6,11 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep_until;
 
 use crate::cpu::{Meter, Shares};
+use crate::table::dash;
 
 /// The load of one connection.
 pub(crate) trait Work: 'static {
-    /// Asks once and waits; says how many entries were acknowledged.
+    /// Asks once and waits; says how many entries were acknowledged or read.
     async fn once(&mut self) -> anyhow::Result<u64>;
 }
 
@@ -25,8 +26,8 @@ pub(crate) struct Plan {
 /// What was seen of a subject in one round.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// Entries acknowledged a second.
-    pub(crate) rate: f64,
+    /// Entries a second: acknowledged, or read.
+    pub(crate) rate: Option<f64>,
     /// Half of the answers came within so many milliseconds.
     pub(crate) p50_ms: Option<f64>,
     /// All but a hundredth came within so many milliseconds.
@@ -39,6 +40,32 @@ pub(crate) struct Sample {
     pub(crate) acknowledged: u64,
     /// Entries that the service wrote in one transaction.
     pub(crate) batch: Option<f64>,
+}
+
+impl Sample {
+    /// Of something that was done once.
+    pub(crate) fn once(entries: i64, (elapsed, cpu): (Duration, Option<Shares>)) -> Self {
+        let seconds = elapsed.as_secs_f64();
+        Self {
+            rate: Some(entries as f64 / seconds),
+            p50_ms: Some(1_000.0 * seconds),
+            cpu,
+            ..Self::default()
+        }
+    }
+
+    /// Shows on standard error how it goes.
+    pub(crate) fn say(&self, what: &str) {
+        let show = |number: Option<f64>, digits| {
+            number.map_or_else(dash, |number| format!("{number:.digits$}"))
+        };
+        eprintln!(
+            "{what} {:>9} entries/s, p50 {} ms, p99 {} ms",
+            show(self.rate, 0),
+            show(self.p50_ms, 2),
+            show(self.p99_ms, 2)
+        );
+    }
 }
 
 /// The answers that count are those that come within.
@@ -127,7 +154,7 @@ impl Tally {
     fn sample(mut self, measured: Duration, cpu: Option<Shares>) -> Sample {
         self.latencies_us.sort_unstable();
         Sample {
-            rate: self.by_second.iter().sum::<u64>() as f64 / measured.as_secs_f64(),
+            rate: Some(self.by_second.iter().sum::<u64>() as f64 / measured.as_secs_f64()),
             p50_ms: self.percentile(50),
             p99_ms: self.percentile(99),
             cpu,
@@ -137,12 +164,16 @@ impl Tally {
         }
     }
 
-    /// Of sorted latencies, in milliseconds.
     fn percentile(&self, percent: usize) -> Option<f64> {
-        let rank = (self.latencies_us.len() * percent).div_ceil(100);
-        let us = self.latencies_us.get(rank.checked_sub(1)?)?;
-        Some(f64::from(*us) / 1_000.0)
+        percentile(&self.latencies_us, percent)
     }
+}
+
+/// Of sorted latencies in microseconds, in milliseconds.
+pub(crate) fn percentile(latencies_us: &[u32], percent: usize) -> Option<f64> {
+    let rank = (latencies_us.len() * percent).div_ceil(100);
+    let us = latencies_us.get(rank.checked_sub(1)?)?;
+    Some(f64::from(*us) / 1_000.0)
 }
 
 #[cfg(test)]

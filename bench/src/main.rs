@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- write [--seconds S] [--rounds N] [--only NAME,…] [--quick]
+//! cargo run --release -p bench -- read [--entries N] [--rounds N] [--only NAME,…] [--quick]
+//! cargo run --release -p bench -- export-slow [--entries N] [--seconds S] [--full]
 //! cargo run --release -p bench -- size [--entries N]
 //! ```
 //!
@@ -10,8 +12,10 @@
 //! (a) `null`, the same service without storing, and (b) `insert`, the same service with an
 //! INSERT a request, which are this program again as [`rival`] servers;
 //! (c) `commit`, one connection that inserts and commits; `pgbench`, the same from C and without
-//! HTTP; and `copy`, COPY in binary. `size` says what an entry takes on disk, compressed too
-//! where TimescaleDB keeps the log; one connection is enough for it.
+//! HTTP; and `copy`, COPY in binary. [`read`] does the same with pages, exports and filters, against
+//! psql and plain statements; [`slow`] looks at everybody else while a slow reader exports. `size`
+//! says what an entry takes on disk, compressed too where TimescaleDB keeps the log; one connection
+//! is enough for it.
 //!
 //! The load comes from the same machine and shares its cores, so it is written to be cheap:
 //! [`http`] knows the least HTTP that will do. Nothing here is part of the product.
@@ -23,22 +27,28 @@
 )]
 
 mod args;
+mod comparisons;
 mod copy;
 mod cpu;
 mod database;
 mod entries;
+mod facts;
 mod goals;
 mod http;
 mod insert;
 mod load;
 mod pgbench;
+mod programs;
+mod read;
 mod report;
 mod rival;
 mod rounds;
 mod row;
 mod server;
 mod size;
+mod slow;
 mod subject;
+mod table;
 
 use std::process::ExitCode;
 
@@ -68,6 +78,8 @@ fn run(command: Command) -> anyhow::Result<bool> {
     let load = runtime::Builder::new_current_thread().enable_all().build()?;
     match command {
         Command::Write(args) => load.block_on(rounds::run(&args)),
+        Command::ExportSlow(args) => load.block_on(slow::run(&args)),
+        Command::Read(args) => load.block_on(read::run(&args)),
         Command::Size(args) => load.block_on(size::run(&args)).map(|()| true),
         Command::ServeNull(args) => rival::run(&args, Keeper::Nothing).map(|()| true),
         Command::ServeInsert(args) => rival::run(&args, Keeper::Insert).map(|()| true),

@@ -1,8 +1,8 @@
 //! `pgbench`: an INSERT a commit from C, without HTTP or any service.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -21,26 +21,6 @@ use crate::{entries, load};
 
 /// Where its clients connect and prepare their statement.
 const WARM_UP: Duration = Duration::from_secs(1);
-
-/// Finds the program: in a folder that was named, in that of `pg_config`, else in the path.
-pub(crate) async fn find(pg_bin: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let folder = match pg_bin {
-        Some(folder) => Some(folder.to_owned()),
-        None => match Command::new("pg_config").arg("--bindir").output().await {
-            Ok(Output { stdout, .. }) => Some(String::from_utf8(stdout)?.trim_end().into()),
-            Err(_) => None,
-        },
-    };
-    let beside = folder.map(|folder| folder.join("pgbench")).filter(|file| file.is_file());
-    let program = beside.unwrap_or_else(|| "pgbench".into());
-    let found = Command::new(&program).arg("--version").output().await;
-    ensure!(
-        found.is_ok_and(|output| output.status.success()),
-        "pgbench was not found: install it with PostgreSQL, set AUDIT_TEST_PG_BIN to its folder, \
-         or choose other subjects with --only"
-    );
-    Ok(program)
-}
 
 /// Runs so many clients, each to a connection of its own.
 pub(crate) async fn measure(
@@ -79,7 +59,7 @@ pub(crate) async fn measure(
         Ok(before.zip(after).map(|(before, after)| before.until(after)))
     })?;
     let rate = rate(&output).with_context(|| format!("pgbench said:\n{output}"))?;
-    Ok(load::Sample { rate, cpu, ..Sample::default() })
+    Ok(load::Sample { rate: Some(rate), cpu, ..Sample::default() })
 }
 
 async fn wait(child: Child) -> anyhow::Result<String> {

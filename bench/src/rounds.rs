@@ -1,6 +1,5 @@
 //! `bench write`: every subject in every round, so that whatever drifts hits all of them.
 
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,16 +7,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::args::WriteArgs;
+use crate::comparisons::COMPARISONS;
 use crate::copy::Copier;
 use crate::cpu::Meter;
 use crate::database::{Database, rival_tenants, service_tenants};
+use crate::facts::{self, Facts};
 use crate::http::{Connection, Poster, Request};
 use crate::insert::Committer;
 use crate::load::{self, Plan, Sample};
-use crate::report::{Facts, Report};
+use crate::report::{Report, Samples};
 use crate::server::Server;
 use crate::subject::{Kind, Subject};
-use crate::{entries, pgbench, size};
+use crate::{entries, pgbench, programs, size};
 
 /// Before each measurement: connections open, caches fill, batches find their size.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -27,6 +28,8 @@ const ENTRIES_EACH: u64 = 16;
 
 /// Entries of a bulk request or a COPY.
 const BULK_ENTRIES: u64 = 1_000;
+
+const HONEST: &str = "No request failed; what was acknowledged is in the log, and nothing else.";
 
 /// Runs all rounds and prints the table; whether every goal was met.
 pub(crate) async fn run(args: &WriteArgs) -> anyhow::Result<bool> {
@@ -42,7 +45,7 @@ pub(crate) async fn run(args: &WriteArgs) -> anyhow::Result<bool> {
     let bench = Bench::start(args, &subjects).await?;
     let memory_at_start = bench.service.peak_memory();
     let plan = Plan { warm_up: WARM_UP, measured: args.measured() };
-    let mut samples: HashMap<Subject, Vec<Sample>> = HashMap::new();
+    let mut samples: Samples<Subject> = Samples::new();
     for round in 1..=args.rounds() {
         // There and back, so that nobody always comes after the same neighbour.
         let mut order = subjects.clone();
@@ -62,30 +65,28 @@ pub(crate) async fn run(args: &WriteArgs) -> anyhow::Result<bool> {
         samples.entry(Subject::SUSTAINED).or_default().push(sample);
     }
     let facts = Facts {
-        cores: std::thread::available_parallelism()?.get(),
-        postgres: bench.database.version.clone(),
         profile: bench.database.profile,
-        rounds: args.rounds(),
-        seconds: args.measured().as_secs(),
         memory_at_start,
         memory_peak: bench.service.peak_memory(),
         size: size::raw(&bench.database).await?,
     };
     bench.service.end().await?;
-    let report = Report::new(&facts, &samples);
-    write!(std::io::stdout(), "{report}")?;
-    Ok(report.all_met())
+    let seconds = args.measured().as_secs();
+    let heading = bench.database.heading(args.rounds(), &format!(" of {seconds} s"))?;
+    let order = Subject::ROUND.into_iter().chain([Subject::SUSTAINED]);
+    let mut report = Report::new(heading, order, &COMPARISONS, &samples);
+    if let Some([sustained]) = samples.get(&Subject::SUSTAINED).map(Vec::as_slice) {
+        facts::add_stretches(&mut report, &sustained.by_second);
+    }
+    facts.add_to(&mut report);
+    let mut table = report.into_table();
+    table.extend_footnotes([HONEST.to_owned()]);
+    write!(std::io::stdout(), "{table}")?;
+    Ok(table.all_met())
 }
 
 fn progress(when: &str, subject: Subject, sample: &Sample) {
-    let ms = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
-    eprintln!(
-        "{when}: {:<12} {:>9.0} entries/s, p50 {} ms, p99 {} ms",
-        subject.name(),
-        sample.rate,
-        ms(sample.p50_ms),
-        ms(sample.p99_ms)
-    );
+    sample.say(&format!("{when}: {:<12}", subject.name()));
 }
 
 struct Bench {
@@ -96,9 +97,9 @@ struct Bench {
 
 impl Bench {
     async fn start(args: &WriteArgs, subjects: &[Subject]) -> anyhow::Result<Self> {
-        let program = args.service()?;
+        let program = args.programs.service()?;
         let pgbench = if subjects.iter().any(|subject| subject.kind == Kind::Pgbench) {
-            Some(pgbench::find(args.pg_bin.as_deref()).await?)
+            Some(programs::find("pgbench", args.programs.pg_bin.as_deref()).await?)
         } else {
             None
         };
@@ -190,7 +191,7 @@ fn numbers(connection: usize, each: u64) -> std::ops::Range<u64> {
 }
 
 /// Connections that post to a server, each for one tenant.
-async fn posters(server: &Server, subject: Subject) -> anyhow::Result<Vec<Poster>> {
+pub(crate) async fn posters(server: &Server, subject: Subject) -> anyhow::Result<Vec<Poster>> {
     let tenants = match subject.kind {
         Kind::Null | Kind::Insert => rival_tenants(),
         _ => service_tenants(),

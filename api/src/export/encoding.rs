@@ -84,7 +84,7 @@ impl Encoder {
         let mut encoder = Self {
             format,
             owner,
-            chunk: Chunk::new(format),
+            chunk: Chunk::new(format, 0),
             rows: 0,
             taken_bytes: 0,
             digest: Sha256::new(),
@@ -141,7 +141,10 @@ impl Encoder {
 
     /// Takes the chunk out and begins the next.
     pub fn take(&mut self) -> Vec<u8> {
-        let chunk = std::mem::replace(&mut self.chunk, Chunk::new(self.format)).into_bytes();
+        // The next is about as long: then its memory is taken once, and nothing is moved.
+        let bytes = self.chunk_bytes() + self.chunk_bytes() / 8;
+        let next = Chunk::new(self.format, bytes);
+        let chunk = std::mem::replace(&mut self.chunk, next).into_bytes();
         self.digest.update(&chunk);
         self.taken_bytes += chunk.len();
         chunk
@@ -167,13 +170,14 @@ impl Encoder {
 }
 
 impl Chunk {
-    fn new(format: Format) -> Self {
+    fn new(format: Format, bytes: usize) -> Self {
+        let chunk = Vec::with_capacity(bytes);
         match format {
-            Format::Json | Format::Ndjson => Self::Text(Vec::new()),
+            Format::Json | Format::Ndjson => Self::Text(chunk),
             Format::Csv { .. } => {
                 let mut builder = csv::WriterBuilder::new();
                 builder.terminator(csv::Terminator::CRLF).buffer_capacity(CSV_BUFFER);
-                Self::Records { writer: Box::new(builder.from_writer(Vec::new())), bytes: 0 }
+                Self::Records { writer: Box::new(builder.from_writer(chunk)), bytes: 0 }
             }
         }
     }

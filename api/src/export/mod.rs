@@ -5,6 +5,7 @@
 //! open, and no more than two chunks in memory.
 
 pub mod encoding;
+mod pace;
 pub mod slots;
 
 use std::ops::ControlFlow;
@@ -26,6 +27,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::encoding::{Encoder, Format, Totals};
+use self::pace::Pace;
 use self::slots::Slot;
 use crate::app::App;
 use crate::error::ApiError;
@@ -37,11 +39,8 @@ use crate::store::walk::{Allowance, Step, Walk};
 /// Entries that one statement looks at.
 const LOOKED_AT_MAX: i64 = 50_000;
 
-/// What a chunk is made to have; one statement fills it.
-const CHUNK_BYTES: usize = 4 << 20;
-
-/// What it never has more than, but for a single entry.
-const CHUNK_BYTES_MAX: usize = CHUNK_BYTES + (1 << 20);
+/// What a chunk never has more than, but for a single entry.
+const CHUNK_BYTES_MAX: usize = pace::BYTES_MAX + (1 << 20);
 
 /// Entries of the first statement, before their size is known.
 const FIRST_ROWS: i64 = 256;
@@ -158,10 +157,13 @@ impl Export {
     async fn send_all(&self, app: &App, chunks: &Chunks, trailers: bool) -> Result<u64, Cut> {
         let mut encoder = Encoder::new(self.format, LogOwner::of(self.tenant_id));
         let mut walk = Walk::new(self.tenant_id, &self.filter, Order::Asc, &self.range);
+        let mut pace = Pace::default();
         while !walk.is_done() && self.rows_left(&encoder) > 0 {
             // First the room, then the chunk: two in memory, never three.
+            let waiting = Instant::now();
             let room = room(chunks).await?;
-            self.fill(app, chunks, &mut walk, &mut encoder).await?;
+            pace.adapt(waiting.elapsed());
+            self.fill(app, chunks, &mut walk, &mut encoder, pace).await?;
             room.send(Ok(Frame::data(encoder.take().into())));
         }
         let room = room(chunks).await?;
@@ -184,18 +186,19 @@ impl Export {
         chunks: &Chunks,
         walk: &mut Walk<'_>,
         encoder: &mut Encoder,
+        pace: Pace,
     ) -> Result<(), Cut> {
         let begun = Instant::now();
         while !walk.is_done()
             && self.rows_left(encoder) > 0
-            && encoder.chunk_bytes() < CHUNK_BYTES / 2
+            && encoder.chunk_bytes() < pace.bytes() / 2
             && (begun.elapsed() < CHUNK_TIME || encoder.chunk_bytes() == 0)
         {
             if chunks.is_closed() {
                 return Err(Cut::ReaderGone);
             }
             let _reading = app.exports.reading().await.ok_or(Cut::Stopping)?;
-            self.statement(app, walk, encoder).await?;
+            self.statement(app, walk, encoder, pace).await?;
         }
         Ok(())
     }
@@ -206,11 +209,12 @@ impl Export {
         app: &App,
         walk: &mut Walk<'_>,
         encoder: &mut Encoder,
+        pace: Pace,
     ) -> Result<(), Cut> {
         let first_seq = walk.next_seq();
         let allowance = Allowance {
             looked_at: LOOKED_AT_MAX,
-            given: rows_of(encoder).min(self.rows_left(encoder)),
+            given: rows_of(encoder, pace).min(self.rows_left(encoder)),
         };
         let reading = app.store.read(self.tenant_id, async |db| {
             let step = walk.step(&mut *db, allowance, |entry| {
@@ -251,9 +255,9 @@ async fn room(chunks: &Chunks) -> Result<mpsc::Permit<'_, Result<Frame<Bytes>, C
 }
 
 /// As many entries as fill a chunk, by the mean size so far.
-fn rows_of(encoder: &Encoder) -> i64 {
+fn rows_of(encoder: &Encoder, pace: Pace) -> i64 {
     encoder.mean_bytes().map_or(FIRST_ROWS, |mean| {
-        i64::try_from(CHUNK_BYTES / mean.max(1)).unwrap_or(FIRST_ROWS).clamp(1, LOOKED_AT_MAX)
+        i64::try_from(pace.bytes() / mean.max(1)).unwrap_or(FIRST_ROWS).clamp(1, LOOKED_AT_MAX)
     })
 }
 

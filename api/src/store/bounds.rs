@@ -1,7 +1,7 @@
 //! Where a log begins and ends.
 
 use domain::{Place, Seq, TenantId, Timestamp};
-use sqlx::{FromRow, PgExecutor};
+use sqlx::{FromRow, PgExecutor, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::{from_sql, to_sql};
@@ -57,24 +57,19 @@ pub async fn get(db: impl PgExecutor<'_>, tenant_id: TenantId) -> sqlx::Result<B
     })
 }
 
-/// Whether the entry with this number was recorded at this time, as a cursor says.
+/// Whether each of these entries was recorded at its time, as a cursor says.
 pub async fn holds(
     db: impl PgExecutor<'_>,
     tenant_id: TenantId,
-    place: Place,
+    places: &[Place],
 ) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "select exists (
-            select
-            from entry
-            where tenant_id = $1
-                and recorded_at = $2
-                and seq = $3
-         )",
-    )
-    .bind(tenant_id.as_uuid())
-    .bind(to_sql(place.recorded_at))
-    .bind(place.seq.get())
-    .fetch_one(db)
-    .await
+    // One statement, with each time in it as a value: only so are partitions left out early.
+    let mut query = QueryBuilder::new("select true");
+    for place in places {
+        query.push(" and exists (select from entry where tenant_id = ");
+        query.push_bind(tenant_id.as_uuid());
+        query.push(" and recorded_at = ").push_bind(to_sql(place.recorded_at));
+        query.push(" and seq = ").push_bind(place.seq.get()).push(")");
+    }
+    query.build_query_scalar().fetch_one(db).await
 }

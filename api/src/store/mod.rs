@@ -84,7 +84,8 @@ impl DbRole {
             Self::Reader => {
                 "set plan_cache_mode = force_custom_plan;
                  set enable_seqscan = off;
-                 set enable_bitmapscan = off;"
+                 set enable_bitmapscan = off;
+                 set max_parallel_workers_per_gather = 0;"
             }
             // A batch that waits for a head holds others, which somebody else's batch waits for:
             // the time-out of one lock does not bound such a chain, this does.

@@ -79,10 +79,8 @@ pub async fn find(
     from: From,
 ) -> sqlx::Result<Result<Range, Lost>> {
     let bounds = bounds::get(&mut *db, tenant_id).await?;
-    for place in [from.after, from.until].into_iter().flatten() {
-        if let Some(lost) = look(db, tenant_id, &bounds, place).await? {
-            return Ok(Err(lost));
-        }
+    if let Some(lost) = look(db, tenant_id, &bounds, from).await? {
+        return Ok(Err(lost));
     }
     if let Some(oldest) = bounds.below_floor().filter(|_| from.whole) {
         return Ok(Err(Lost::Expired { oldest }));
@@ -105,25 +103,27 @@ pub async fn find(
     Ok(Ok(Range { first, last, bounds, until }))
 }
 
-/// What is wrong with a place that a client came back with.
+/// What is wrong with the places that a client came back with.
 async fn look(
     db: &mut PgConnection,
     tenant_id: TenantId,
     bounds: &Bounds,
-    place: Place,
+    from: From,
 ) -> sqlx::Result<Option<Lost>> {
-    if place.seq.get() > bounds.head_seq() {
-        return Ok(Some(Lost::HistoryChanged));
-    }
-    match bounds.below_floor() {
-        // Upwards nothing is missing, and downwards nothing is left.
-        Some(oldest) if place.seq == oldest.seq => Ok(None),
-        Some(oldest) if place.seq < oldest.seq => Ok(Some(Lost::Expired { oldest })),
-        _ => {
-            let holds = bounds::holds(db, tenant_id, place).await?;
-            Ok((!holds).then_some(Lost::HistoryChanged))
+    let mut unexpired = Vec::new();
+    for place in [from.after, from.until].into_iter().flatten() {
+        if place.seq.get() > bounds.head_seq() {
+            return Ok(Some(Lost::HistoryChanged));
+        }
+        match bounds.below_floor() {
+            // Upwards nothing is missing, and downwards nothing is left.
+            Some(oldest) if place.seq == oldest.seq => {}
+            Some(oldest) if place.seq < oldest.seq => return Ok(Some(Lost::Expired { oldest })),
+            _ => unexpired.push(place),
         }
     }
+    let holds = unexpired.is_empty() || bounds::holds(db, tenant_id, &unexpired).await?;
+    Ok((!holds).then_some(Lost::HistoryChanged))
 }
 
 /// The first entry recorded then or later, from `first` on.

@@ -1,0 +1,61 @@
+//! How large chunks are: as the reader takes them.
+//!
+//! Large ones for a fast reader, whom each statement would hold up; small ones for a slow reader,
+//! for whom a large one would be read in one go, beside others who want an answer now, and then
+//! lie in memory for seconds.
+
+use std::time::Duration;
+
+/// What a chunk is made to have for a fast reader; one statement fills it.
+pub(super) const BYTES_MAX: usize = 4 << 20;
+
+/// For the slowest.
+const BYTES_MIN: usize = 256 << 10;
+
+/// A reader who takes longer for a chunk gets smaller ones.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace(usize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(BYTES_MIN)
+    }
+}
+
+impl Pace {
+    /// Heeds how long the reader had us wait with the next chunk.
+    pub(super) fn adapt(&mut self, waited: Duration) {
+        let bytes = if waited > PATIENCE { self.0 / 2 } else { self.0 * 2 };
+        self.0 = bytes.clamp(BYTES_MIN, BYTES_MAX);
+    }
+
+    /// What the next chunk is made to have.
+    pub(super) fn bytes(self) -> usize {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_grow_for_a_fast_reader_and_shrink_for_a_slow_one() {
+        let mut pace = Pace::default();
+        for _ in 0..4 {
+            pace.adapt(Duration::from_millis(1));
+        }
+        assert_eq!(pace.bytes(), BYTES_MAX);
+        pace.adapt(Duration::from_millis(1));
+        assert_eq!(pace.bytes(), BYTES_MAX);
+        for _ in 0..4 {
+            pace.adapt(Duration::from_secs(4));
+        }
+        assert_eq!(pace.bytes(), BYTES_MIN);
+        pace.adapt(Duration::from_secs(4));
+        assert_eq!(pace.bytes(), BYTES_MIN);
+    }
+}
