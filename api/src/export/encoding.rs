@@ -2,7 +2,6 @@
 
 use domain::{LogOwner, StoredEntry, inert_cell};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 /// What an export is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +50,19 @@ pub struct Totals {
     pub sha256: String,
 }
 
+impl Totals {
+    /// The line that says that an export as NDJSON is whole; nothing in other forms.
+    pub fn end_record(&self, format: Format) -> String {
+        match format {
+            Format::Ndjson => {
+                let end = serde_json::to_string(&End { end: self });
+                end.expect("totals always have a JSON form") + "\n"
+            }
+            Format::Json | Format::Csv { .. } => String::new(),
+        }
+    }
+}
+
 /// The line that says that an export is whole.
 #[derive(Serialize)]
 struct End<'a> {
@@ -66,7 +78,6 @@ pub struct Encoder {
     rows: u64,
     /// Of the chunks taken.
     taken_bytes: usize,
-    digest: Sha256,
 }
 
 #[derive(Debug)]
@@ -81,14 +92,8 @@ const CSV_BUFFER: usize = 64 << 10;
 impl Encoder {
     /// Writes what stands before the first entry.
     pub fn new(format: Format, owner: LogOwner) -> Self {
-        let mut encoder = Self {
-            format,
-            owner,
-            chunk: Chunk::new(format, 0),
-            rows: 0,
-            taken_bytes: 0,
-            digest: Sha256::new(),
-        };
+        let mut encoder =
+            Self { format, owner, chunk: Chunk::new(format, 0), rows: 0, taken_bytes: 0 };
         match &mut encoder.chunk {
             Chunk::Text(text) if format == Format::Json => text.push(b'['),
             Chunk::Text(_) => {}
@@ -145,27 +150,18 @@ impl Encoder {
         let bytes = self.chunk_bytes() + self.chunk_bytes() / 8;
         let next = Chunk::new(self.format, bytes);
         let chunk = std::mem::replace(&mut self.chunk, next).into_bytes();
-        self.digest.update(&chunk);
         self.taken_bytes += chunk.len();
         chunk
     }
 
-    /// Ends the export: its last bytes, and what it held.
-    pub fn finish(mut self, first_seq: i64, last_seq: i64) -> (Vec<u8>, Totals) {
+    /// Takes the last chunk, with what stands behind the last entry.
+    pub fn end(&mut self) -> Vec<u8> {
         if let Chunk::Text(text) = &mut self.chunk
             && self.format == Format::Json
         {
             text.extend_from_slice(b"\n]\n");
         }
-        let mut bytes = self.take();
-        let sha256 = format!("{:x}", self.digest.finalize());
-        let totals = Totals { rows: self.rows, first_seq, last_seq, sha256 };
-        if self.format == Format::Ndjson {
-            serde_json::to_writer(&mut bytes, &End { end: &totals })
-                .expect("totals always have a JSON form");
-            bytes.push(b'\n');
-        }
-        (bytes, totals)
+        self.take()
     }
 }
 

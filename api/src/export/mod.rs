@@ -4,6 +4,7 @@
 //! statements, each to its end before anything of it is sent. A slow reader holds no statement
 //! open, and no more than two chunks in memory.
 
+mod digest;
 pub mod encoding;
 mod pace;
 pub mod slots;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use self::digest::Digest;
 use self::encoding::{Encoder, Format, Totals};
 use self::pace::Pace;
 use self::slots::Slot;
@@ -96,6 +98,8 @@ enum Cut {
     Stopping,
     #[error("the end could not be recorded")]
     Unrecorded,
+    #[error("the hash could not be made: {0}")]
+    Hash(#[from] tokio::task::JoinError),
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
 }
@@ -157,19 +161,29 @@ impl Export {
     async fn send_all(&self, app: &App, chunks: &Chunks, trailers: bool) -> Result<u64, Cut> {
         let mut encoder = Encoder::new(self.format, LogOwner::of(self.tenant_id));
         let mut walk = Walk::new(self.tenant_id, &self.filter, Order::Asc, &self.range);
-        let mut pace = Pace::default();
+        let (mut pace, mut digest) = (Pace::default(), Digest::default());
         while !walk.is_done() && self.rows_left(&encoder) > 0 {
             // First the room, then the chunk: two in memory, never three.
             let waiting = Instant::now();
             let room = room(chunks).await?;
             pace.adapt(waiting.elapsed());
             self.fill(app, chunks, &mut walk, &mut encoder, pace).await?;
-            room.send(Ok(Frame::data(encoder.take().into())));
+            let chunk = Bytes::from(encoder.take());
+            digest.add(chunk.clone()).await?;
+            room.send(Ok(Frame::data(chunk)));
         }
         let room = room(chunks).await?;
-        // Up to here was looked at: all of the range, or what `max_entries` let through.
-        let (bytes, totals) = encoder.finish(self.range.first.seq, walk.next_seq() - 1);
-        room.send(Ok(Frame::data(bytes.into())));
+        let last = Bytes::from(encoder.end());
+        digest.add(last.clone()).await?;
+        let totals = Totals {
+            rows: encoder.rows(),
+            first_seq: self.range.first.seq,
+            // Up to here was looked at: all of the range, or what `max_entries` let through.
+            last_seq: walk.next_seq() - 1,
+            sha256: digest.finish().await?,
+        };
+        let end = totals.end_record(self.format);
+        room.send(Ok(Frame::data([last, end.into()].concat().into())));
         // Room again: the last byte was taken.
         let room = self::room(chunks).await?;
         self.record_end(app, &totals).await?;

@@ -119,6 +119,8 @@ async fn look(
             // Upwards nothing is missing, and downwards nothing is left.
             Some(oldest) if place.seq == oldest.seq => {}
             Some(oldest) if place.seq < oldest.seq => return Ok(Some(Lost::Expired { oldest })),
+            // The head is as the log says now.
+            _ if Some(place) == bounds.head => {}
             _ => unexpired.push(place),
         }
     }
