@@ -16,7 +16,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use domain::{
-    Action, CallerDefaults, Filter, JsonText, LogOwner, NewEntry, Order, ResourceId, TenantId,
+    Action, CallerDefaults, Filter, JsonText, LogOwner, NewEntry, Order, ResourceId, StoredEntry,
+    TenantId,
 };
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -231,14 +232,18 @@ impl Export {
             given: rows_of(encoder, pace).min(self.rows_left(encoder)),
         };
         let reading = app.store.read(self.tenant_id, async |db| {
-            let step = walk.step(&mut *db, allowance, |entry| {
+            let take = |entry: &StoredEntry<'_>| {
                 if encoder.chunk_bytes() > CHUNK_BYTES_MAX {
                     return ControlFlow::Break(());
                 }
                 encoder.add(entry);
                 ControlFlow::Continue(())
-            });
-            let step = step.await?;
+            };
+            let step = if self.filter.is_empty() {
+                walk.step_by_copy(&mut *db, allowance.given, take).await?
+            } else {
+                walk.step(&mut *db, allowance, take).await?
+            };
             Ok((step, bounds::get(&mut *db, self.tenant_id).await?.floor_seq))
         });
         match reading.await? {

@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod bounds;
+mod copying;
 mod cut;
 pub mod entries;
 pub mod erasure;
@@ -167,10 +168,19 @@ impl Store {
     ) -> sqlx::Result<T> {
         // A UUID's text holds nothing that could end the literal.
         let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
-        let mut transaction = self.reader.begin_with(AssertSqlSafe(begin)).await?;
-        let found = queries(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(found)
+        let mut connection = self.reader.acquire().await?;
+        let read = async {
+            let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
+            let found = queries(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(found)
+        };
+        let read = read.await;
+        if read.is_err() {
+            // Whatever state the session is in, nobody gets it after this.
+            connection.close_on_drop();
+        }
+        read
     }
 }
 

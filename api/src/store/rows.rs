@@ -13,58 +13,75 @@ pub(super) const COLUMNS: &str = "recorded_at, seq, recorded_by, occurred_at, us
 /// 2000-01-01, where PostgreSQL counts its microseconds from, in milliseconds since 1970.
 const EPOCH_MS: i64 = 946_684_800_000;
 
+/// How many they are.
+pub(super) const FIELDS: usize = 18;
+
+/// A value as PostgreSQL sends it in binary; text and JSON look alike.
+type Value<'r> = Option<&'r [u8]>;
+
 /// The entry in a row whose first columns are [`COLUMNS`].
 pub(super) fn read(row: &PgRow) -> sqlx::Result<StoredEntry<'_>> {
+    entry(|column| value(row, column))
+}
+
+/// The entry in the values of [`COLUMNS`].
+pub(super) fn entry<'r>(
+    value: impl Fn(usize) -> sqlx::Result<Value<'r>>,
+) -> sqlx::Result<StoredEntry<'r>> {
+    let number = |column| fixed::<8>(value(column)?, column).map(i64::from_be_bytes);
+    let optional = |column| text(value(column)?, column);
+    let text = |column| optional(column)?.ok_or_else(|| broken(column));
+    let severity = i16::from_be_bytes(fixed(value(11)?, 11)?);
     Ok(StoredEntry {
-        place: place(row)?,
-        recorded_by: text(row, 2)?,
-        occurred_at: time(row, 3)?,
-        user_id: text(row, 4)?,
-        user_name: optional(row, 5)?,
-        session_id: optional(row, 6)?,
-        request_id: optional(row, 7)?,
-        action: text(row, 8)?,
-        resource_type: text(row, 9)?,
-        resource_id: optional(row, 10)?,
-        severity: Severity::from_rank(i16::from_be_bytes(bytes(row, 11)?))
-            .ok_or_else(|| broken(11))?,
-        message: optional(row, 12)?,
-        ip_address: optional(row, 13)?,
-        user_agent: optional(row, 14)?,
-        before: optional(row, 15)?,
-        after: optional(row, 16)?,
-        metadata: optional(row, 17)?,
+        place: place_of(number(0)?, number(1)?)?,
+        recorded_by: text(2)?,
+        occurred_at: time(number(3)?),
+        user_id: text(4)?,
+        user_name: optional(5)?,
+        session_id: optional(6)?,
+        request_id: optional(7)?,
+        action: text(8)?,
+        resource_type: text(9)?,
+        resource_id: optional(10)?,
+        severity: Severity::from_rank(severity).ok_or_else(|| broken(11))?,
+        message: optional(12)?,
+        ip_address: optional(13)?,
+        user_agent: optional(14)?,
+        before: optional(15)?,
+        after: optional(16)?,
+        metadata: optional(17)?,
     })
 }
 
 /// The place in a row whose first columns are `recorded_at` and `seq`.
 pub(super) fn place(row: &PgRow) -> sqlx::Result<Place> {
-    let seq = Seq::new(i64::from_be_bytes(bytes(row, 1)?)).ok_or_else(|| broken(1))?;
-    Ok(Place { recorded_at: time(row, 0)?, seq })
+    let number = |column| fixed::<8>(value(row, column)?, column).map(i64::from_be_bytes);
+    place_of(number(0)?, number(1)?)
 }
 
-fn time(row: &PgRow, column: usize) -> sqlx::Result<Timestamp> {
-    let micros = i64::from_be_bytes(bytes(row, column)?);
-    Ok(Timestamp::from_millis(micros.div_euclid(1_000) + EPOCH_MS))
+fn place_of(micros: i64, seq: i64) -> sqlx::Result<Place> {
+    let seq = Seq::new(seq).ok_or_else(|| broken(1))?;
+    Ok(Place { recorded_at: time(micros), seq })
 }
 
-fn text(row: &PgRow, column: usize) -> sqlx::Result<&str> {
-    optional(row, column)?.ok_or_else(|| broken(column))
+fn time(micros: i64) -> Timestamp {
+    Timestamp::from_millis(micros.div_euclid(1_000) + EPOCH_MS)
 }
 
-/// Text and JSON look alike on the wire.
-fn optional(row: &PgRow, column: usize) -> sqlx::Result<Option<&str>> {
+fn text(value: Value<'_>, column: usize) -> sqlx::Result<Option<&str>> {
+    value.map(std::str::from_utf8).transpose().map_err(|_| broken(column))
+}
+
+fn fixed<const N: usize>(value: Value<'_>, column: usize) -> sqlx::Result<[u8; N]> {
+    value.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| broken(column))
+}
+
+fn value(row: &PgRow, column: usize) -> sqlx::Result<Value<'_>> {
     let value = row.try_get_raw(column)?;
     if value.is_null() {
         return Ok(None);
     }
-    let bytes = value.as_bytes().map_err(|_| broken(column))?;
-    std::str::from_utf8(bytes).map(Some).map_err(|_| broken(column))
-}
-
-fn bytes<const N: usize>(row: &PgRow, column: usize) -> sqlx::Result<[u8; N]> {
-    let bytes = row.try_get_raw(column)?.as_bytes().map_err(|_| broken(column))?;
-    bytes.try_into().map_err(|_| broken(column))
+    value.as_bytes().map(Some).map_err(|_| broken(column))
 }
 
 /// A defect of ours, or somebody else wrote to the table.

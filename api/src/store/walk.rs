@@ -15,7 +15,7 @@ use time::Duration;
 
 use super::cut::{Cut, Distance};
 use super::range::{Day, Edge, Range, days, in_sql};
-use super::{filter, rows, to_sql};
+use super::{copying, filter, rows, to_sql};
 
 /// Days that a window spans at most, from its first to its last.
 const WINDOW_DAYS: Duration = Duration::days(35);
@@ -118,10 +118,47 @@ impl<'f> Walk<'f> {
             }
             self.pass(entry.place);
         }
+        Ok(self.ended(stretch, given == allowance.given))
+    }
+
+    /// The same upwards and without a filter, for many entries at a time.
+    pub async fn step_by_copy(
+        &mut self,
+        db: &mut PgConnection,
+        given_max: i64,
+        mut take: impl FnMut(&StoredEntry<'_>) -> ControlFlow<()>,
+    ) -> sqlx::Result<Step> {
+        debug_assert!(self.order == Order::Asc && self.filter.is_empty(), "see the caller");
+        let Some(stretch) = self.stretch(db, given_max).await? else { return Ok(Step::Moved) };
+        let query = format!(
+            "select {} from entry where tenant_id = '{}' and recorded_at >= '{}'
+                and recorded_at <= '{}' and (recorded_at, seq) >= (timestamptz '{}', {})
+                and seq <= {} order by recorded_at, seq limit {given_max}",
+            rows::COLUMNS,
+            self.tenant_id,
+            stretch.from,
+            stretch.to,
+            self.next.at,
+            self.next.seq,
+            stretch.end_seq,
+        );
+        let (mut given, mut refused) = (0, false);
+        copying::copy(db, &query, |entry| {
+            refused = refused || take(entry).is_break();
+            if !refused {
+                given += 1;
+                self.pass(entry.place);
+            }
+        })
+        .await?;
+        Ok(self.ended(stretch, refused || given == given_max))
+    }
+
+    fn ended(&self, stretch: Stretch, full: bool) -> Step {
         match self.last {
-            Some(last) if last.seq.get() == stretch.end_seq => Ok(Step::Window),
-            _ if given == allowance.given => Ok(Step::Full),
-            _ => Ok(Step::Moved),
+            Some(last) if last.seq.get() == stretch.end_seq => Step::Window,
+            _ if full => Step::Full,
+            _ => Step::Moved,
         }
     }
 
