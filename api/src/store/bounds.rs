@@ -23,6 +23,7 @@ struct BoundsRow {
     head_recorded_at: OffsetDateTime,
     floor_seq: i64,
     floor_at: OffsetDateTime,
+    held: bool,
 }
 
 impl Bounds {
@@ -41,35 +42,31 @@ impl Bounds {
 
 /// Reads the bounds of the reader's own log.
 pub async fn get(db: impl PgExecutor<'_>, tenant_id: TenantId) -> sqlx::Result<Bounds> {
-    let row: BoundsRow = sqlx::query_as(
-        "select head_seq, head_recorded_at, floor_seq, floor_at
-         from log_bound
-         where tenant_id = $1",
-    )
-    .bind(tenant_id.as_uuid())
-    .fetch_one(db)
-    .await?;
-    let recorded_at = from_sql(row.head_recorded_at);
-    Ok(Bounds {
-        head: Seq::new(row.head_seq).map(|seq| Place { recorded_at, seq }),
-        floor_seq: row.floor_seq,
-        floor_at: from_sql(row.floor_at),
-    })
+    get_with(db, tenant_id, None).await.map(|(bounds, _)| bounds)
 }
 
-/// Whether each of these entries was recorded at its time, as a cursor says.
-pub async fn holds(
+/// The same, and whether the log holds this entry at its time, as a cursor says.
+pub async fn get_with(
     db: impl PgExecutor<'_>,
     tenant_id: TenantId,
-    places: &[Place],
-) -> sqlx::Result<bool> {
-    // One statement, with each time in it as a value: only so are partitions left out early.
-    let mut query = QueryBuilder::new("select true");
-    for place in places {
-        query.push(" and exists (select from entry where tenant_id = ");
+    place: Option<Place>,
+) -> sqlx::Result<(Bounds, bool)> {
+    let mut query = QueryBuilder::new("select head_seq, head_recorded_at, floor_seq, floor_at, ");
+    if let Some(place) = place {
+        query.push("exists (select from entry where tenant_id = ");
         query.push_bind(tenant_id.as_uuid());
         query.push(" and recorded_at = ").push_bind(to_sql(place.recorded_at));
         query.push(" and seq = ").push_bind(place.seq.get()).push(")");
+    } else {
+        query.push("true");
     }
-    query.build_query_scalar().fetch_one(db).await
+    query.push(" as held from log_bound where tenant_id = ").push_bind(tenant_id.as_uuid());
+    let row: BoundsRow = query.build_query_as().fetch_one(db).await?;
+    let recorded_at = from_sql(row.head_recorded_at);
+    let bounds = Bounds {
+        head: Seq::new(row.head_seq).map(|seq| Place { recorded_at, seq }),
+        floor_seq: row.floor_seq,
+        floor_at: from_sql(row.floor_at),
+    };
+    Ok((bounds, row.held))
 }

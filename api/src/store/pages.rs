@@ -63,20 +63,31 @@ pub async fn read(
             Ok(range) => range,
             Err(lost) => return Ok(Err(lost)),
         };
-        if let Some(page) = gather(&mut *db, tenant_id, wanted, &range).await? {
+        let (page, last) = gather(&mut *db, tenant_id, wanted, &range).await?;
+        // A walk upwards ends at the entry that the first page has seen as the head, or at
+        // another one with its number.
+        let same_number = |until: &Place| last.is_some_and(|last| last.seq == until.seq);
+        if wanted.from.until.filter(same_number).is_some_and(|until| Some(until) != last) {
+            return Ok(Err(Lost::HistoryChanged));
+        }
+        if let Some(page) = page {
             return Ok(Ok(page));
         }
     }
-    Err(sqlx::Error::Protocol("entries of a log keep vanishing while they are read".to_owned()))
+    match wanted.from.until {
+        // Where it should be at its time, there is none: the end has been undone.
+        Some(_) => Ok(Err(Lost::HistoryChanged)),
+        None => Err(sqlx::Error::Protocol("entries of a log keep vanishing".to_owned())),
+    }
 }
 
-/// `None`: the floor has moved into what was read.
+/// The page, and the last entry that was looked at; no page when the floor has moved into it.
 async fn gather(
     db: &mut PgConnection,
     tenant_id: TenantId,
     wanted: Wanted<'_>,
     range: &Range,
-) -> sqlx::Result<Option<Page>> {
+) -> sqlx::Result<(Option<Page>, Option<Place>)> {
     let begun = Instant::now();
     let mut walk = Walk::new(tenant_id, wanted.filter, wanted.from.order, range);
     let (mut data, mut count) = (Vec::new(), 0);
@@ -99,7 +110,7 @@ async fn gather(
         match step.await? {
             Step::Window if count < wanted.limit => {}
             Step::Window | Step::Full => break,
-            Step::Moved => return Ok(None),
+            Step::Moved => return Ok((None, None)),
         }
     }
     let floor_seq = bounds::get(&mut *db, tenant_id).await?.floor_seq;
@@ -108,15 +119,16 @@ async fn gather(
         Order::Desc => walk.last().map(|last| last.seq.get()),
     };
     if floor_seq > range.bounds.floor_seq && lowest.is_some_and(|lowest| lowest < floor_seq) {
-        return Ok(None);
+        return Ok((None, None));
     }
     let looked_at = walk.last().or(wanted.from.after);
-    Ok(Some(Page {
+    let page = Page {
         data,
         count,
         next: walk.last().filter(|_| !walk.is_done()),
         until: range.until,
         floor_seq: range.bounds.floor_seq,
         scanned_to: looked_at.map(|place| place.seq).map(Seq::get),
-    }))
+    };
+    Ok((Some(page), walk.last()))
 }

@@ -78,8 +78,10 @@ pub async fn find(
     filter: &Filter,
     from: From,
 ) -> sqlx::Result<Result<Range, Lost>> {
-    let bounds = bounds::get(&mut *db, tenant_id).await?;
-    if let Some(lost) = look(db, tenant_id, &bounds, from).await? {
+    let (bounds, held) = bounds::get_with(&mut *db, tenant_id, from.after).await?;
+    let undone = from.until.is_some_and(|until| until.seq.get() > bounds.head_seq());
+    let gone = from.after.and_then(|after| look(&bounds, after, held));
+    if let Some(lost) = gone.or(undone.then_some(Lost::HistoryChanged)) {
         return Ok(Err(lost));
     }
     if let Some(oldest) = bounds.below_floor().filter(|_| from.whole) {
@@ -103,29 +105,17 @@ pub async fn find(
     Ok(Ok(Range { first, last, bounds, until }))
 }
 
-/// What is wrong with the places that a client came back with.
-async fn look(
-    db: &mut PgConnection,
-    tenant_id: TenantId,
-    bounds: &Bounds,
-    from: From,
-) -> sqlx::Result<Option<Lost>> {
-    let mut unexpired = Vec::new();
-    for place in [from.after, from.until].into_iter().flatten() {
-        if place.seq.get() > bounds.head_seq() {
-            return Ok(Some(Lost::HistoryChanged));
-        }
-        match bounds.below_floor() {
-            // Upwards nothing is missing, and downwards nothing is left.
-            Some(oldest) if place.seq == oldest.seq => {}
-            Some(oldest) if place.seq < oldest.seq => return Ok(Some(Lost::Expired { oldest })),
-            // The head is as the log says now.
-            _ if Some(place) == bounds.head => {}
-            _ => unexpired.push(place),
-        }
+/// What is wrong with a place that a client came back with.
+fn look(bounds: &Bounds, place: Place, held: bool) -> Option<Lost> {
+    if place.seq.get() > bounds.head_seq() {
+        return Some(Lost::HistoryChanged);
     }
-    let holds = unexpired.is_empty() || bounds::holds(db, tenant_id, &unexpired).await?;
-    Ok((!holds).then_some(Lost::HistoryChanged))
+    match bounds.below_floor() {
+        // Upwards nothing is missing, and downwards nothing is left.
+        Some(oldest) if place.seq == oldest.seq => None,
+        Some(oldest) if place.seq < oldest.seq => Some(Lost::Expired { oldest }),
+        _ => (!held).then_some(Lost::HistoryChanged),
+    }
 }
 
 /// The first entry recorded then or later, from `first` on.

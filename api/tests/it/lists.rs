@@ -220,6 +220,7 @@ async fn a_place_that_a_restore_has_undone_is_told() {
     let past: Vec<Past> = (0..6).map(|n| Past::at(DAY + Duration::hours(n))).collect();
     let (app, tenant_id) = with_past(&past).await;
     let caller = app.caller(tenant_id, "auditor");
+    let early = caller.get("/logs?limit=1&order=asc").await;
     let page = caller.get("/logs?limit=1").await;
     let cursor = next_cursor(&page).unwrap();
     let live = page.body["live_cursor"].as_str().unwrap().to_owned();
@@ -232,11 +233,16 @@ async fn a_place_that_a_restore_has_undone_is_told() {
         crate::support::database::run(&mut admin, statement.to_owned()).await;
     }
     let paths = [format!("/logs?cursor={cursor}"), format!("/logs?order=asc&cursor={live}")];
+    // Its place is still there, its end is not.
+    let early = next_cursor(&early).unwrap();
+    let early = format!("/logs?order=asc&cursor={early}");
+    caller.get(&early).await.assert_problem(409, "history_changed");
     for path in &paths {
         caller.get(path).await.assert_problem(409, "history_changed");
     }
     let more: Vec<Past> = (10..14).map(|n| Past::at(DAY + Duration::hours(n))).collect();
     history::write(&mut admin, tenant_id, &more).await;
+    caller.get(&early).await.assert_problem(409, "history_changed");
     for path in &paths {
         caller.get(path).await.assert_problem(409, "history_changed");
     }
