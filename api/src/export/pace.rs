@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// What a chunk is made to have for a fast reader; one statement fills it.
-pub(super) const BYTES_MAX: usize = 4 << 20;
+pub(super) const BYTES_MAX: usize = 8 << 20;
 
 /// For the slowest.
 const BYTES_MIN: usize = 256 << 10;
@@ -45,13 +45,13 @@ mod tests {
     #[test]
     fn chunks_grow_for_a_fast_reader_and_shrink_for_a_slow_one() {
         let mut pace = Pace::default();
-        for _ in 0..4 {
+        for _ in 0..5 {
             pace.adapt(Duration::from_millis(1));
         }
         assert_eq!(pace.bytes(), BYTES_MAX);
         pace.adapt(Duration::from_millis(1));
         assert_eq!(pace.bytes(), BYTES_MAX);
-        for _ in 0..4 {
+        for _ in 0..5 {
             pace.adapt(Duration::from_secs(4));
         }
         assert_eq!(pace.bytes(), BYTES_MIN);
