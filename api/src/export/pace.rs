@@ -15,26 +15,39 @@ const BYTES_MIN: usize = 256 << 10;
 /// A reader who takes longer for a chunk gets smaller ones.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// So many chunks must be taken quickly before they grow: the first megabytes go into the buffers
+/// of two systems, however slow the reader is.
+const QUICK_MIN: u32 = 4;
+
 /// See the module.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace(usize);
+pub(super) struct Pace {
+    bytes: usize,
+    /// Chunks of this size that were taken quickly.
+    quick: u32,
+}
 
 impl Default for Pace {
     fn default() -> Self {
-        Self(BYTES_MIN)
+        Self { bytes: BYTES_MIN, quick: 0 }
     }
 }
 
 impl Pace {
     /// Heeds how long the reader had us wait with the next chunk.
     pub(super) fn adapt(&mut self, waited: Duration) {
-        let bytes = if waited > PATIENCE { self.0 / 2 } else { self.0 * 2 };
-        self.0 = bytes.clamp(BYTES_MIN, BYTES_MAX);
+        if waited > PATIENCE {
+            *self = Self { bytes: (self.bytes / 2).max(BYTES_MIN), quick: 0 };
+        } else if self.quick + 1 < QUICK_MIN {
+            self.quick += 1;
+        } else {
+            *self = Self { bytes: (self.bytes * 2).min(BYTES_MAX), quick: 0 };
+        }
     }
 
     /// What the next chunk is made to have.
     pub(super) fn bytes(self) -> usize {
-        self.0
+        self.bytes
     }
 }
 
@@ -45,7 +58,8 @@ mod tests {
     #[test]
     fn chunks_grow_for_a_fast_reader_and_shrink_for_a_slow_one() {
         let mut pace = Pace::default();
-        for _ in 0..5 {
+        for _ in 0..5 * QUICK_MIN {
+            assert!(pace.bytes() < BYTES_MAX);
             pace.adapt(Duration::from_millis(1));
         }
         assert_eq!(pace.bytes(), BYTES_MAX);
