@@ -76,6 +76,10 @@ pub fn lost(lost: Lost, binding: &Binding, order: Order) -> ApiError {
             )
             .with_oldest_cursor(cursor.encode(binding))
         }
+        Lost::Overtaken => {
+            let detail = "entries expired while they were read: try again";
+            ApiError::new(ProblemCode::LogBusy, detail).retry_after(1)
+        }
         Lost::HistoryChanged => ApiError::new(
             ProblemCode::HistoryChanged,
             "the database was restored to an earlier state, and what this cursor has seen is not \

@@ -58,11 +58,13 @@ pub async fn read(
     tenant_id: TenantId,
     wanted: Wanted<'_>,
 ) -> sqlx::Result<Result<Page, Lost>> {
+    let mut floors = Vec::with_capacity(TRIES_MAX);
     for _ in 0..TRIES_MAX {
         let range = match range::find(&mut *db, tenant_id, wanted.filter, wanted.from).await? {
             Ok(range) => range,
             Err(lost) => return Ok(Err(lost)),
         };
+        floors.push(range.bounds.floor_seq);
         let (page, last) = gather(&mut *db, tenant_id, wanted, &range).await?;
         // A walk upwards ends at the entry that the first page has seen as the head, or at
         // another one with its number.
@@ -75,6 +77,7 @@ pub async fn read(
         }
     }
     match wanted.from.until {
+        _ if floors.first() != floors.last() => Ok(Err(Lost::Overtaken)),
         // Where it should be at its time, there is none: the end has been undone.
         Some(_) => Ok(Err(Lost::HistoryChanged)),
         None => Err(sqlx::Error::Protocol("entries of a log keep vanishing".to_owned())),

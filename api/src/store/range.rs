@@ -69,6 +69,8 @@ pub enum Lost {
     },
     /// The log does not hold what the place says: a restore has undone it.
     HistoryChanged,
+    /// Entries expire faster than they can be read.
+    Overtaken,
 }
 
 /// Finds the range that a read is about.

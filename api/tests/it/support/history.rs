@@ -156,3 +156,18 @@ pub(crate) async fn move_floor(admin: &mut PgConnection, tenant_id: TenantId, da
     .await
     .unwrap();
 }
+
+/// Takes away what has expired, as upkeep does later.
+pub(crate) async fn erase(admin: &mut PgConnection, tenant_id: TenantId) {
+    sqlx::query(
+        "delete from audit_log a
+         using log_floor f
+         where f.tenant_id = $1
+            and a.tenant_id = $1
+            and a.seq < f.floor_seq",
+    )
+    .bind(tenant_id.as_uuid())
+    .execute(admin)
+    .await
+    .unwrap();
+}
