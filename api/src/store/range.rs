@@ -91,7 +91,7 @@ pub async fn find(
     }
     let until = from.until.or(bounds.head);
     let mut first = Edge { at: bounds.floor_at, seq: bounds.floor_seq };
-    if let Some(since) = filter.from.map(|from| from.plus_millis(-CLOCKS_APART_MS)) {
+    if let Some(since) = recorded_since(filter) {
         first = first_since(db, tenant_id, first, since, &bounds).await?;
     }
     let mut last = until.map_or(Edge { at: bounds.floor_at, seq: 0 }, Edge::of);
@@ -105,6 +105,11 @@ pub async fn find(
         _ => {}
     }
     Ok(Ok(Range { first, last, bounds, until }))
+}
+
+/// When the earliest entry that passes can have been recorded.
+pub(super) fn recorded_since(filter: &Filter) -> Option<Timestamp> {
+    filter.from.map(|from| from.plus_millis(-CLOCKS_APART_MS))
 }
 
 /// What is wrong with a place that a client came back with.

@@ -3,8 +3,9 @@
 use domain::{Filter, QUARTER_MS, StatsQuery, Tally, TenantId};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row as _};
-use time::{Date, Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime};
 
+use super::super::range::{Day, recorded_since};
 use super::super::{filter, from_sql, to_sql};
 use super::{Bounds, push_groups, read_group};
 
@@ -13,9 +14,6 @@ const WINDOW_ENTRIES_MAX: i64 = 20_000;
 
 /// Entries that one answer looks at.
 const ENTRIES_MAX: i64 = 200_000;
-
-/// How much later than `recorded_at` an entry may say that it occurred.
-const AHEAD_MAX: Duration = Duration::minutes(10);
 
 /// A part of a log: the entries from `first_seq` on that were recorded at `since` or later and
 /// stand before a place.
@@ -26,13 +24,6 @@ pub(super) struct LogRange {
     before: (OffsetDateTime, i64),
     /// The end of what is asked for, if that lies behind the head.
     to: Option<OffsetDateTime>,
-}
-
-/// The first entry of a UTC day.
-#[derive(Debug, Clone, Copy, FromRow)]
-struct Day {
-    day: Date,
-    first_seq: i64,
 }
 
 /// What a window held.
@@ -51,8 +42,8 @@ impl LogRange {
             first_seq = first_seq.max(bounds.counted_seq + 1);
             since = since.max(bounds.counted_recorded_at);
         }
-        if let Some(from) = filter.from {
-            since = since.max(to_sql(from) - AHEAD_MAX);
+        if let Some(earliest) = recorded_since(filter) {
+            since = since.max(to_sql(earliest));
         }
         let before = (bounds.head_recorded_at, bounds.head_seq + 1);
         Self { first_seq, since, before, to: filter.to.map(to_sql).filter(|to| *to < before.0) }

@@ -18,7 +18,7 @@ use sqlx::{FromRow, PgConnection, QueryBuilder, Row as _};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::Store;
+use super::{Store, bounds};
 
 /// How often counting begins anew because entries expired meanwhile.
 const TRIES_MAX: u32 = 3;
@@ -101,7 +101,7 @@ async fn try_count(
     if !range.is_empty() {
         let reading = store.read(tenant_id, async |db| {
             let complete = log::count(db, tenant_id, &range, query, &mut tally).await?;
-            Ok((complete, floor_seq(db, tenant_id).await?))
+            Ok((complete, bounds::get(db, tenant_id).await?.floor_seq))
         });
         let (complete, floor_now) = reading.await?;
         if floor_now != bounds.floor_seq {
@@ -149,13 +149,6 @@ async fn snapshot_bounds(db: &mut PgConnection, tenant_id: TenantId) -> sqlx::Re
     .bind(tenant_id.as_uuid())
     .fetch_one(db)
     .await
-}
-
-async fn floor_seq(db: &mut PgConnection, tenant_id: TenantId) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select floor_seq from log_bound where tenant_id = $1")
-        .bind(tenant_id.as_uuid())
-        .fetch_one(db)
-        .await
 }
 
 /// Adds a column for each field to group by: `group_0`, `group_1`.

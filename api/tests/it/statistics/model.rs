@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
-use std::time::{Duration as StdDuration, Instant};
+use std::time::Duration as StdDuration;
 
 use jiff::tz::TimeZoneDatabase;
 use rand::rngs::StdRng;
@@ -14,11 +14,9 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use super::{BEGIN, Log, Row, app_with_past};
+use crate::support::seeds::for_seeds;
 
 static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-
-/// Repeats this seed, and no other.
-const SEED: &str = "AUDIT_TEST_SEED";
 
 /// Logs in a soak.
 const SEEDS: usize = 100;
@@ -46,18 +44,11 @@ const ZONES: [&str; 6] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_agree_with_a_simple_model() {
     let app = app_with_past().await;
-    let soak = std::env::var("AUDIT_TEST_SOAK").is_ok_and(|value| value == "1");
-    let replayed = std::env::var(SEED).ok().map(|seed| seed.parse::<u64>().unwrap());
-    let begun = Instant::now();
-    for _ in 0..if replayed.is_some() { 1 } else { SEEDS } {
-        let seed = replayed.unwrap_or_else(rand::random);
-        eprintln!("statistics; to repeat this log: {SEED}={seed}");
+    for_seeds("statistics", SEEDS, TIME_FOR_SEEDS, async |seed| {
         let mut random = StdRng::seed_from_u64(seed);
         live_through(&mut Log::new(&app).await, &mut random).await;
-        if !soak && begun.elapsed() > TIME_FOR_SEEDS {
-            break;
-        }
-    }
+    })
+    .await;
 }
 
 /// A log grows, is counted and expires, and is asked in between.

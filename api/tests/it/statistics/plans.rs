@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::{BEGIN, Log, Row, app_with_past};
 use crate::support::database::run;
 use crate::support::eventually;
+use crate::support::seeds::soak;
 
 /// Generated counts: days, and kinds a quarter. In a soak as many as 5 million entries make.
 fn size() -> (i64, i64) {
-    let soak = std::env::var("AUDIT_TEST_SOAK").is_ok_and(|value| value == "1");
-    if soak { (30, 40) } else { (10, 10) }
+    if soak() { (30, 40) } else { (10, 10) }
 }
 
 /// Counts of entries that there are none of, as if they had been counted; and vacuumed.
