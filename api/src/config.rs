@@ -4,6 +4,9 @@
 //! same order; a test compares the two.
 
 mod client;
+mod database;
+mod fanout;
+mod identity;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +18,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
+pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
+pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
+pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
 const SCRIPT_SETTINGS: [&str; 6] = [
@@ -120,6 +126,12 @@ pub struct ServeArgs {
     /// Who is calling.
     #[command(flatten)]
     pub identity: IdentityArgs,
+    /// The way to the search index.
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    /// The search index.
+    #[command(flatten)]
+    pub search: SearchArgs,
     /// Make a tenant on its first request (for development)
     #[arg(long, env = "AUDIT_TENANT_AUTOCREATE", default_value = "false",
           num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
@@ -167,6 +179,9 @@ pub struct MigrateArgs {
     #[arg(long, env = "AUDIT_PARTITION_DAYS", default_value_t = 7, value_name = "DAYS",
           value_parser = clap::value_parser!(u16).range(1..=366))]
     pub partition_days: u16,
+    /// The search index, whose template is made or renewed.
+    #[command(flatten)]
+    pub search: SearchArgs,
 }
 
 /// What `migrate` was asked to build on.
@@ -178,97 +193,6 @@ pub enum ProfileChoice {
     Timescale,
     /// Native range partitions.
     Native,
-}
-
-/// The one database URL that is enough alone.
-#[derive(Debug, Args)]
-pub struct OwnerArgs {
-    /// PostgreSQL as the owner: `migrate` works as it, `serve` steps down to restricted roles
-    #[arg(long, env = "AUDIT_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: Option<SecretString>,
-    #[arg(long, env = "AUDIT_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
-    database_url_file: Option<PathBuf>,
-}
-
-/// Where the log is kept, and as whom to go there.
-#[derive(Debug, Args)]
-pub struct DatabaseArgs {
-    /// The URL that serves for each role not given its own.
-    #[command(flatten)]
-    pub owner: OwnerArgs,
-    /// PostgreSQL for reading, as a member of `audit_reader`
-    #[arg(long, env = "AUDIT_READER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub reader_database_url: Option<SecretString>,
-    #[arg(long, env = "AUDIT_READER_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
-    reader_database_url_file: Option<PathBuf>,
-    /// PostgreSQL for writing, as a member of `audit_writer`
-    #[arg(long, env = "AUDIT_WRITER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub writer_database_url: Option<SecretString>,
-    #[arg(long, env = "AUDIT_WRITER_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
-    writer_database_url_file: Option<PathBuf>,
-    /// PostgreSQL for upkeep, as a member of `audit_worker`
-    #[arg(long, env = "AUDIT_WORKER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub worker_database_url: Option<SecretString>,
-    #[arg(long, env = "AUDIT_WORKER_DATABASE_URL_FILE", value_name = "FILE", hide = true)]
-    worker_database_url_file: Option<PathBuf>,
-}
-
-/// How callers prove who they are.
-#[derive(Debug, Args)]
-pub struct IdentityArgs {
-    /// How callers prove who they are
-    #[arg(long, env = "AUDIT_AUTH", default_value = "gateway")]
-    pub auth: AuthMode,
-    /// Secret that the API gateway sends as X-Gateway-Secret; two, comma between, while rotating
-    #[arg(long, env = "AUDIT_GATEWAY_SECRET", hide_env_values = true, value_name = "SECRET")]
-    pub gateway_secret: Option<SecretString>,
-    #[arg(long, env = "AUDIT_GATEWAY_SECRET_FILE", value_name = "FILE", hide = true)]
-    gateway_secret_file: Option<PathBuf>,
-    /// In jwt mode.
-    #[command(flatten)]
-    pub jwt: JwtArgs,
-    /// Serve dev mode, where everybody is admin, on an address that others can reach
-    #[arg(long, env = "AUDIT_DEV_I_KNOW", default_value = "false",
-          num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
-    pub dev_i_know: bool,
-}
-
-/// How callers prove who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AuthMode {
-    /// Headers of an API gateway that knows a secret.
-    Gateway,
-    /// A signed bearer token.
-    Jwt,
-    /// Everybody is admin of one tenant.
-    Dev,
-}
-
-/// What a bearer token must be.
-#[derive(Debug, Clone, Args)]
-pub struct JwtArgs {
-    /// Keys that sign tokens: a JWKS file, or its https URL
-    #[arg(long, env = "AUDIT_JWT_JWKS", value_name = "FILE|URL")]
-    pub jwt_jwks: Option<String>,
-    /// Required `iss`
-    #[arg(long, env = "AUDIT_JWT_ISSUER", value_name = "TEXT")]
-    pub jwt_issuer: Option<String>,
-    /// Required `aud`
-    #[arg(long, env = "AUDIT_JWT_AUDIENCE", value_name = "TEXT")]
-    pub jwt_audience: Option<String>,
-    /// Seconds that clocks may differ
-    #[arg(long, env = "AUDIT_JWT_LEEWAY_S", default_value_t = 60, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u64).range(0..=3_600))]
-    pub jwt_leeway_s: u64,
-    /// Claim that holds the tenant's id
-    #[arg(long, env = "AUDIT_JWT_CLAIM_TENANT", default_value = "tenant_id", value_name = "NAME")]
-    pub jwt_claim_tenant: String,
-    /// Claim that holds the role, or a list of them
-    #[arg(long, env = "AUDIT_JWT_CLAIM_ROLE", default_value = "role", value_name = "NAME")]
-    pub jwt_claim_role: String,
-    /// Claim that holds the user's id
-    #[arg(long, env = "AUDIT_JWT_CLAIM_USER", default_value = "sub", value_name = "NAME")]
-    pub jwt_claim_user: String,
 }
 
 /// Settings of `audit-log token`.
@@ -387,89 +311,6 @@ fn secret_or_file(
             Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
         }
         (value, None) => Ok(value.cloned()),
-    }
-}
-
-impl OwnerArgs {
-    /// The URL, wherever it came from.
-    pub fn url(&self) -> anyhow::Result<Option<SecretString>> {
-        secret_or_file(
-            "AUDIT_DATABASE_URL",
-            self.database_url.as_ref(),
-            self.database_url_file.as_ref(),
-        )
-    }
-}
-
-/// One database URL for each role.
-#[derive(Debug, Clone)]
-pub struct DatabaseUrls {
-    /// For handlers that read.
-    pub reader: SecretString,
-    /// For the writer.
-    pub writer: SecretString,
-    /// For upkeep.
-    pub worker: SecretString,
-    /// Whether any of them is the owner's, stepping down after login.
-    pub shared: bool,
-}
-
-impl DatabaseArgs {
-    /// One URL for each role: its own, or the owner's.
-    pub fn urls(&self) -> anyhow::Result<DatabaseUrls> {
-        let owner = self.owner.url()?;
-        let reader = secret_or_file(
-            "AUDIT_READER_DATABASE_URL",
-            self.reader_database_url.as_ref(),
-            self.reader_database_url_file.as_ref(),
-        )?;
-        let writer = secret_or_file(
-            "AUDIT_WRITER_DATABASE_URL",
-            self.writer_database_url.as_ref(),
-            self.writer_database_url_file.as_ref(),
-        )?;
-        let worker = secret_or_file(
-            "AUDIT_WORKER_DATABASE_URL",
-            self.worker_database_url.as_ref(),
-            self.worker_database_url_file.as_ref(),
-        )?;
-        let shared = reader.is_none() || writer.is_none() || worker.is_none();
-        let or_owner = |url: Option<SecretString>, name: &str| {
-            url.or_else(|| owner.clone())
-                .with_context(|| format!("set AUDIT_DATABASE_URL (or {name}) to a PostgreSQL URL"))
-        };
-        Ok(DatabaseUrls {
-            reader: or_owner(reader, "AUDIT_READER_DATABASE_URL")?,
-            writer: or_owner(writer, "AUDIT_WRITER_DATABASE_URL")?,
-            worker: or_owner(worker, "AUDIT_WORKER_DATABASE_URL")?,
-            shared,
-        })
-    }
-}
-
-impl IdentityArgs {
-    /// The secrets a gateway may prove itself with: one, or two while rotating.
-    pub fn gateway_secrets(&self) -> anyhow::Result<Vec<SecretString>> {
-        let secret = secret_or_file(
-            "AUDIT_GATEWAY_SECRET",
-            self.gateway_secret.as_ref(),
-            self.gateway_secret_file.as_ref(),
-        )?
-        .context(
-            "AUDIT_AUTH=gateway needs AUDIT_GATEWAY_SECRET, the secret your API gateway sends",
-        )?;
-        let secrets: Vec<_> = secret
-            .expose_secret()
-            .split(',')
-            .map(|one| SecretString::from(one.trim().to_owned()))
-            .collect();
-        if secrets.len() > 2 {
-            bail!("AUDIT_GATEWAY_SECRET holds more than two secrets");
-        }
-        if secrets.iter().any(|one| one.expose_secret().is_empty()) {
-            bail!("AUDIT_GATEWAY_SECRET holds an empty secret");
-        }
-        Ok(secrets)
     }
 }
 

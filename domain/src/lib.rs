@@ -44,6 +44,7 @@ mod json_text;
 mod masking;
 mod place;
 mod problem;
+mod query;
 mod scanner;
 mod severity;
 mod statistics;
@@ -52,6 +53,7 @@ mod text;
 mod time;
 mod unreadable;
 mod walk;
+mod words;
 
 pub use crate::action::{Action, InvalidAction};
 pub use crate::batch::{BatchRefusal, ENTRIES_MAX, read_bulk_json, read_ndjson};
@@ -68,6 +70,7 @@ pub use crate::json_text::{InvalidJsonText, JsonText};
 pub use crate::masking::{InvalidMaskedKey, MASK, Masking};
 pub use crate::place::{Place, Seq};
 pub use crate::problem::{FieldCode, FieldProblem, PROBLEMS_MAX, ProblemCode};
+pub use crate::query::{InvalidQuery, Query};
 pub use crate::severity::{InvalidSeverity, Severity};
 pub use crate::statistics::{
     GroupBy, GroupValue, InvalidGroupBy, OTHER, ROWS_MAX, StatsQuery, StatsRow, Tally,
@@ -76,3 +79,4 @@ pub use crate::stored::{LogOwner, StoredEntry, inert_cell, original_cell};
 pub use crate::text::{Ident, InvalidText, Message, ResourceId, ResourceType, Text, UserAgent};
 pub use crate::time::{InvalidTimestamp, Timestamp};
 pub use crate::unreadable::{Unreadable, UnreadableKind, utf8};
+pub use crate::words::{Word, words};
