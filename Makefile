@@ -2,14 +2,21 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt soak bench bench-read clean-data
+.PHONY: help run up down test check fmt soak bench bench-read bench-search clean-data
 AUDIT_DATA_DIR ?= data
+export AUDIT_DATA_DIR
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the service with a local PostgreSQL, until Ctrl-C
 	@dev/run.sh
+
+up: ## the production shape in the background: PostgreSQL, SQS and Lambda, OpenSearch, gateway
+	@dev/up.sh up
+
+down: ## stop what `make up` started; the data of log and index stays
+	@dev/up.sh down
 
 test: check ## all checks, then all tests on real databases
 	@dev/test.sh
@@ -29,6 +36,12 @@ bench: ## the benchmark of writing, on a release build and a PostgreSQL of its o
 bench-read: ## the same of reading, over a log of 5 million entries
 	@dev/bench.sh read -- export-slow
 
-clean-data: ## delete what `make run` has stored, after asking
-	@read -rp 'delete the database in $(AUDIT_DATA_DIR)/postgres? type yes: ' answer; \
-	if [ "$$answer" = yes ]; then dev/postgres.sh drop '$(AUDIT_DATA_DIR)/postgres'; else echo 'kept'; fi
+bench-search: ## the way to the search index, searches there, and an outage, each on parts of its own
+	@worst=0; dev/bench.sh search || worst=$$?; \
+	dev/bench.sh search-outage || { code=$$?; [ $$code -le $$worst ] || worst=$$code; }; exit $$worst
+
+clean-data: ## delete what `make run` and `make up` have stored, after asking
+	@read -rp 'delete the databases and the index in $(AUDIT_DATA_DIR)? type yes: ' answer; \
+	if [ "$$answer" = yes ]; then \
+	  dev/postgres.sh drop '$(AUDIT_DATA_DIR)/postgres' && dev/up.sh drop; \
+	else echo 'kept'; fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benchmark program on a release build and a durable PostgreSQL of its own. `make bench`,
-# `make bench-read`.
+# `make bench-read`; for `make bench-search` on an OpenSearch, an SQS and a Lambda of its own, too.
 #
 #   dev/bench.sh [ARGUMENTS OF bench…] [-- ARGUMENTS OF bench…]…     (default: write)
 #
@@ -9,6 +9,10 @@
 # The program finds: AUDIT_BENCH_DATABASE_URL  that PostgreSQL, as the role that owns the database
 #                    AUDIT_BENCH_BIN           the release build of `audit-log`
 #                    AUDIT_TEST_PG_BIN         PostgreSQL's programs: it compares with pgbench
+# and for `search` and `search-outage`
+#                    AUDIT_BENCH_OPENSEARCH    the folder of dev/opensearch.sh
+#                    AUDIT_BENCH_EMULATOR      the folder of dev/emulator.sh
+#                    AUDIT_BENCH_LAMBDA        the zip with the release build of the Lambda
 #
 # The database lies below the project's data folder (AUDIT_DATA_DIR), not in the system's folder for
 # temporary files: that may be memory, where an fsync costs nothing.
@@ -25,6 +29,8 @@ clean_up() {
   local code=$?
   step_failed "$code"
   trap '' INT TERM
+  dev/emulator.sh drop "$place/emulator" || code=1
+  dev/opensearch.sh drop "$place/opensearch" || code=1
   dev/postgres.sh drop "$place/postgres" || code=1
   rm -rf "$place"
   exit "$code"
@@ -35,6 +41,24 @@ start_postgres() {
   AUDIT_BENCH_DATABASE_URL=$(dev/postgres.sh url "$place/postgres")
   AUDIT_TEST_PG_BIN=$(dev/postgres.sh find-bin)
   export AUDIT_BENCH_DATABASE_URL AUDIT_TEST_PG_BIN
+}
+
+start_opensearch() {
+  dev/opensearch.sh start "$place/opensearch" 0
+  export AUDIT_BENCH_OPENSEARCH=$place/opensearch
+}
+
+start_emulator() {
+  dev/emulator.sh start "$place/emulator" 0
+  export AUDIT_BENCH_EMULATOR=$place/emulator
+}
+
+# Without debug information, as `dev/lambda.sh zip` has it.
+zip_lambda() {
+  strip --strip-debug -o "$place/bootstrap" "$target/release/indexer-lambda" 2>/dev/null ||
+    cp "$target/release/indexer-lambda" "$place/bootstrap"
+  dev/lambda.sh pack "$place/bootstrap" "$place/lambda.zip"
+  export AUDIT_BENCH_LAMBDA=$place/lambda.zip
 }
 
 # Runs the program once for each part of the arguments.
@@ -54,10 +78,12 @@ run_each() {
   return "$worst"
 }
 
-build() { cargo build --locked --release -p api -p bench; }
+build() { cargo build --locked --release -p api -p bench "${lambda[@]}"; }
 
 need_toolchain
 [ $# -gt 0 ] || set -- write
+lambda=()
+case $1 in search*) lambda=(-p indexer-lambda) ;; esac
 step 'release build' build
 target=$(target_dir)
 export AUDIT_BENCH_BIN=$target/release/audit-log
@@ -66,4 +92,9 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 step 'PostgreSQL for the benchmark' start_postgres
+if [ ${#lambda[@]} -gt 0 ]; then
+  step 'OpenSearch for the benchmark' start_opensearch
+  step 'SQS and Lambda for the benchmark' start_emulator
+  step 'zip of the Lambda' zip_lambda
+fi
 step "bench $*" run_each "$@"

@@ -28,15 +28,51 @@ sql_is_in_the_store() {
   [ -z "$wrong" ] || { say "    in the wrong place:" "$wrong"; return 1; }
 }
 
+# The Python of ours: what LocalStack and the emulator run.
+python_parses() {
+  local python
+  python=$(need_python)
+  "$python" -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' "$@"
+}
+
+# A cold start loads what the function links: no server, no database.
+lambda_is_small() {
+  local tree
+  tree=$(cargo tree --locked -p indexer-lambda --edges normal --prefix none --format '{p}')
+  if awk '{ print $1 }' <<<"$tree" | sort -u | grep -xE 'axum.*|sqlx.*|api' >&2; then
+    say "    indexer-lambda may not depend on the crates above"
+    return 1
+  fi
+}
+
+# Whoever else named an index, an alias or a call of OpenSearch could forget the tenant.
+search_names_indices() {
+  local wrong
+  wrong=$(grep -rnE '"[^"]*(_bulk|_search|_msearch|_alias|_index_template|_delete_by_query|require_alias)\b' \
+    api/src indexer-lambda/src domain/src --include='*.rs' || true)
+  wrong+=$(grep -rnE '\bopensearch::' api/src indexer-lambda/src domain/src --include='*.rs' || true)
+  [ -z "$wrong" ] || { say "    only the crate search may name these:" "$wrong"; return 1; }
+}
+
 # A script that does not parse is found here, not by the one who needs it. shellcheck, where it is
 # installed, finds more.
 scripts() {
   local script
   for script in dev/*.sh .ci/run; do bash -n "$script" || return 1; done
+  python_parses dev/*.py localstack/*.py localstack/ready.d/*.py || return 1
   if have shellcheck; then
     shellcheck --external-sources --severity=warning dev/*.sh .ci/run
   else
     say "    shellcheck is not installed: syntax checked only"
+  fi
+}
+
+# Where there is nothing to read it with, the rest of the checks still count.
+compose_file() {
+  if "$here/compose.sh" find >/dev/null; then
+    "$here/compose.sh" config
+  else
+    say "    NOT CHECKED: neither Docker Compose nor Go is here to read docker-compose.yml with"
   fi
 }
 
@@ -64,7 +100,10 @@ need_toolchain
 begun=$SECONDS
 step 'format' formatted
 step 'scripts' scripts
+step 'docker-compose.yml' compose_file
 step 'arrows: domain does no input or output' domain_is_pure
+step 'arrows: indexer-lambda links no server and no database' lambda_is_small
+step 'arrows: only search names an index' search_names_indices
 step 'arrows: SQL is in the store alone' sql_is_in_the_store
 machete=$("$here/tools.sh" cargo-machete)
 deny=$("$here/tools.sh" cargo-deny)

@@ -106,6 +106,33 @@ compiler_command() {
   fi
 }
 
+# find_python: a Python of at least 3.10 that can make virtual environments. Asked, not believed: a shim on
+# the path may stand for no Python at all.
+find_python() {
+  local name
+  for name in "${AUDIT_PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10 python3.14; do
+    if "$name" - 2>/dev/null <<<'import sys, venv, ensurepip
+if sys.version_info < (3, 10): sys.exit(1)
+print(sys.executable)'; then
+      return
+    fi
+  done
+  return 1
+}
+
+# need_python: the same, brought by the system's packages where that is possible.
+need_python() {
+  local root=()
+  find_python && return
+  [ "$(id -u)" = 0 ] || root=(sudo -n)
+  if have apt-get && "${root[@]}" true 2>/dev/null; then
+    say "Python 3.10 or newer with venv is missing: installing the system's package"
+    "${root[@]}" apt-get update -qq >&2 && "${root[@]}" apt-get install -y -qq python3-venv >&2 || true
+  fi
+  find_python || die "Python 3.10 or newer with venv is needed and was not found" \
+    "install it (Debian, Ubuntu: sudo apt-get install -y python3-venv), or name one by AUDIT_PYTHON"
+}
+
 # target_dir: where cargo puts what it builds, whoever decided that.
 target_dir() {
   cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'

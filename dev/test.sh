@@ -8,6 +8,9 @@
 # The tests find: AUDIT_TEST_DATABASE_URL  a PostgreSQL of their own, as superuser
 #                 AUDIT_TEST_PG_BIN        its programs, to make clusters that may be killed
 #                 AUDIT_TEST_TIMESCALE     the script that `node` runs to serve a TimescaleDB
+#                 AUDIT_TEST_AWS_URL       an emulator of SQS and Lambda
+#                 AUDIT_TEST_LAMBDA        the zip with the Lambda's program
+#                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
 set -euo pipefail
 
@@ -23,6 +26,8 @@ clean_up() {
   step_failed "$code"
   trap '' INT TERM
   [ -n "$place" ] || exit "$code"
+  dev/emulator.sh drop "$place/emulator" || code=1
+  dev/opensearch.sh drop "$place/opensearch" || code=1
   dev/postgres.sh drop "$place/postgres" || code=1
   rm -rf "$place"
   exit "$code"
@@ -53,7 +58,24 @@ fetch_timescale() {
   export AUDIT_TEST_TIMESCALE
 }
 
+start_emulator() {
+  dev/emulator.sh start "$place/emulator" 0
+  AUDIT_TEST_AWS_URL=$(dev/emulator.sh url "$place/emulator")
+  export AUDIT_TEST_AWS_URL
+}
+
+start_opensearch() {
+  dev/opensearch.sh start "$place/opensearch" 0
+  AUDIT_TEST_SEARCH_URL=$(dev/opensearch.sh url "$place/opensearch")
+  export AUDIT_TEST_SEARCH_URL
+}
+
 build() { cargo build --locked --workspace --bins ${profile:+"$profile"}; }
+
+zip_lambda() {
+  dev/lambda.sh zip "$place/lambda.zip" ${profile:+"$profile"}
+  export AUDIT_TEST_LAMBDA=$place/lambda.zip
+}
 
 run_tests() { cargo test --locked --workspace ${profile:+"$profile"} "$@"; }
 
@@ -78,6 +100,9 @@ chmod 711 "$place"
 step 'PostgreSQL for tests' start_postgres
 step 'libfaketime for tests' install_faketime
 step 'TimescaleDB for tests' fetch_timescale
+step 'SQS and Lambda for tests' start_emulator
+step 'OpenSearch for tests' start_opensearch
 step 'build' build
+step 'zip of the Lambda' zip_lambda
 step "$name" run_tests "$@"
 say "all tests passed ($((SECONDS - begun)) s)"
