@@ -73,9 +73,16 @@ mod layout {
     pub(super) const UNTIL_AT: usize = 15;
     pub(super) const CHECK_AT: usize = 28;
     pub(super) const LEN: usize = 36;
-    /// Bytes of a place's time; the rest of it is the number.
-    pub(super) const TIME_LEN: usize = 8;
 }
+
+/// Bytes of a place in a cursor.
+pub(crate) const PLACE_LEN: usize = 13;
+
+/// Bytes of a place's time; the rest of it is the number.
+pub(crate) const TIME_LEN: usize = 8;
+
+/// Bytes of the check.
+pub(crate) const CHECK_LEN: usize = 8;
 
 impl Cursor {
     /// The cursor as text: URL-safe base64 that only [`Self::decode`] reads.
@@ -130,7 +137,7 @@ impl Binding {
     }
 
     /// Not a signature: it finds mistakes, and a forged cursor reads nothing more than a list does.
-    fn check_bits(&self, payload: &[u8]) -> [u8; layout::LEN - layout::CHECK_AT] {
+    pub(crate) fn check_bits(&self, payload: &[u8]) -> [u8; CHECK_LEN] {
         let mut hash = Sha256::new();
         hash.update(payload);
         hash.update(self.tenant.as_uuid().as_bytes());
@@ -142,21 +149,21 @@ impl Binding {
     }
 }
 
-fn put_place(bytes: &mut [u8], place: Option<Place>) {
+pub(crate) fn put_place(bytes: &mut [u8], place: Option<Place>) {
     let Some(place) = place else { return };
-    let (time, seq) = bytes.split_at_mut(layout::TIME_LEN);
+    let (time, seq) = bytes.split_at_mut(TIME_LEN);
     time.copy_from_slice(&place.recorded_at.as_millis().to_be_bytes());
     let number = place.seq.get().to_be_bytes();
     seq.copy_from_slice(&number[number.len() - seq.len()..]);
 }
 
-fn read_place(bytes: &[u8]) -> Option<Place> {
-    let (time, seq) = bytes.split_at(layout::TIME_LEN);
+pub(crate) fn read_place(bytes: &[u8]) -> Option<Place> {
+    let (time, seq) = bytes.split_at(TIME_LEN);
     let recorded_at = Timestamp::from_millis(number(time));
     Seq::new(number(seq)).map(|seq| Place { recorded_at, seq })
 }
 
-fn number(bytes: &[u8]) -> i64 {
+pub(crate) fn number(bytes: &[u8]) -> i64 {
     bytes.iter().fold(0, |number, byte| number << 8 | i64::from(*byte))
 }
 

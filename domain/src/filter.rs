@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::{
-    Action, Entry, Ident, InvalidAction, InvalidSeverity, InvalidText, InvalidTimestamp,
-    ResourceId, ResourceType, Severity, Timestamp,
+    Action, Ident, InvalidAction, InvalidSeverity, InvalidText, InvalidTimestamp, ResourceId,
+    ResourceType, Severity, StoredEntry, Timestamp,
 };
 
 /// Values of one filter in all.
@@ -50,6 +50,20 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// What every entry passes.
+    pub const ALL: Self = Self {
+        from: None,
+        to: None,
+        user_id: Vec::new(),
+        session_id: Vec::new(),
+        request_id: Vec::new(),
+        action: Vec::new(),
+        resource_type: Vec::new(),
+        resource_id: Vec::new(),
+        severity: Vec::new(),
+        severity_min: None,
+    };
+
     /// The parameters that make a filter.
     pub const PARAMETERS: [&'static str; 10] = [
         "from",
@@ -117,19 +131,17 @@ impl Filter {
     }
 
     /// Whether an entry passes.
-    pub fn matches(&self, entry: &Entry) -> bool {
-        let content = entry.content();
-        let occurred_at = entry.occurred_at();
-        self.from.is_none_or(|from| occurred_at >= from)
-            && self.to.is_none_or(|to| occurred_at < to)
-            && is_any_of(&self.user_id, Some(&content.user_id))
-            && is_any_of(&self.session_id, content.session_id.as_ref())
-            && is_any_of(&self.request_id, content.request_id.as_ref())
-            && is_any_of(&self.action, Some(&content.action))
-            && is_any_of(&self.resource_type, Some(&content.resource_type))
-            && is_any_of(&self.resource_id, content.resource_id.as_ref())
-            && is_any_of(&self.severity, Some(&content.severity))
-            && self.severity_min.is_none_or(|least| content.severity >= least)
+    pub fn matches(&self, entry: &StoredEntry<'_>) -> bool {
+        self.from.is_none_or(|from| entry.occurred_at >= from)
+            && self.to.is_none_or(|to| entry.occurred_at < to)
+            && is_any_of(&self.user_id, Ident::as_str, Some(entry.user_id))
+            && is_any_of(&self.session_id, Ident::as_str, entry.session_id)
+            && is_any_of(&self.request_id, Ident::as_str, entry.request_id)
+            && is_any_of(&self.action, Action::as_str, Some(entry.action))
+            && is_any_of(&self.resource_type, ResourceType::as_str, Some(entry.resource_type))
+            && is_any_of(&self.resource_id, ResourceId::as_str, entry.resource_id)
+            && (self.severity.is_empty() || self.severity.contains(&entry.severity))
+            && self.severity_min.is_none_or(|least| entry.severity >= least)
     }
 }
 
@@ -149,8 +161,8 @@ fn any_of<T: Ord>(values: &mut Vec<T>, value: T) -> Result<(), Why> {
     Ok(())
 }
 
-fn is_any_of<T: PartialEq>(values: &[T], value: Option<&T>) -> bool {
-    values.is_empty() || value.is_some_and(|value| values.contains(value))
+fn is_any_of<T>(values: &[T], text: fn(&T) -> &str, value: Option<&str>) -> bool {
+    values.is_empty() || value.is_some_and(|value| values.iter().any(|one| text(one) == value))
 }
 
 /// A parameter that makes no filter, and what to do about it.

@@ -104,15 +104,20 @@ impl EntryId {
 
     /// The place it says, if it is the id of an entry of this tenant at all.
     pub fn place_in(&self, tenant: TenantId) -> Option<Place> {
+        let place = self.place_said()?;
+        // Making the id again checks version, variant, time range and tenant in one go.
+        (Self::of(place, tenant) == *self).then_some(place)
+    }
+
+    /// The place it says, in whoever's log; other UUIDs say one, too, where no entry is.
+    pub(crate) fn place_said(&self) -> Option<Place> {
         let bits = self.0.as_u128();
         let high = bits >> Self::SEQ_HIGH_SHIFT & Self::SEQ_HIGH_MASK;
         let low = bits >> Self::SEQ_LOW_SHIFT & Self::SEQ_LOW_MASK;
-        let place = Place {
+        Some(Place {
             recorded_at: Timestamp::from_millis(i64::try_from(bits >> Self::TIME_SHIFT).ok()?),
             seq: Seq::new(i64::try_from(high << Self::SEQ_LOW_BITS | low).ok()?)?,
-        };
-        // Making the id again checks version, variant, time range and tenant in one go.
-        (Self::of(place, tenant) == *self).then_some(place)
+        })
     }
 
     /// The UUID, for whoever stores it.

@@ -57,6 +57,15 @@ impl<'a> Json<'a> {
         Cow::Borrowed(self.0.trim_matches('"'))
     }
 
+    /// As [`Self::decode`], but of a string that nobody has proven: half a character becomes U+FFFD.
+    pub(crate) fn decode_lossy(self) -> Cow<'a, str> {
+        if !self.has_escape() {
+            return Cow::Borrowed(self.0.trim_matches('"'));
+        }
+        let text = serde_json::from_str(self.0);
+        Cow::Owned(text.unwrap_or_else(|_| without_half_characters(self.0)))
+    }
+
     pub(crate) fn has_escape(self) -> bool {
         memchr::memchr(b'\\', self.0.as_bytes()).is_some()
     }
@@ -107,6 +116,15 @@ impl fmt::Display for Kind {
             Self::Object => "an object",
         })
     }
+}
+
+/// The text of a string whose escapes of half characters stand for U+FFFD.
+fn without_half_characters(token: &str) -> String {
+    let mut token = token.to_owned();
+    while let Some(at) = lone_surrogate(&token) {
+        token.replace_range(at..at + 6, "\u{fffd}");
+    }
+    serde_json::from_str(&token).unwrap_or_default()
 }
 
 /// Where an escape stands for half a character, in text that follows the grammar.
@@ -166,6 +184,19 @@ mod tests {
             (r#""\ud7ff\ue000""#, "\u{d7ff}\u{e000}"),
         ] {
             assert_eq!(Json::read(text).unwrap().decode(), meaning);
+        }
+    }
+
+    #[test]
+    fn half_a_character_is_replaced_where_it_is_not_refused() {
+        for (text, meaning) in [
+            (r#""a\ud800b\udc00\n""#, "a\u{fffd}b\u{fffd}\n"),
+            (r#""\ud800\ud83d\ude00""#, "\u{fffd}😀"),
+            (r#""\ud83d\ude00""#, "😀"),
+            (r#""plain""#, "plain"),
+            (r#""\ud800"#, ""),
+        ] {
+            assert_eq!(Json::part(text).decode_lossy(), meaning, "{text}");
         }
     }
 

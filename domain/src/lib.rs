@@ -42,16 +42,21 @@ mod ids;
 mod json;
 mod json_text;
 mod masking;
+mod message;
 mod place;
 mod problem;
 mod query;
 mod scanner;
+mod search_cursor;
+mod searched;
+mod selection;
 mod severity;
 mod statistics;
 mod stored;
 mod text;
 mod time;
 mod unreadable;
+mod values;
 mod walk;
 mod words;
 
@@ -68,9 +73,17 @@ pub use crate::filter::{FILTER_VALUES_MAX, Filter, InvalidFilter};
 pub use crate::ids::{EntryId, InvalidId, TenantId, TenantTag};
 pub use crate::json_text::{InvalidJsonText, JsonText};
 pub use crate::masking::{InvalidMaskedKey, MASK, Masking};
+pub use crate::message::{InvalidMessage, MessageWriter, QueuedEntry, read_message, write_queued};
 pub use crate::place::{Place, Seq};
 pub use crate::problem::{FieldCode, FieldProblem, PROBLEMS_MAX, ProblemCode};
-pub use crate::query::{InvalidQuery, Query};
+pub use crate::query::{
+    AddressRange, Clause, ExactField, FRAGMENT_CHARS_MAX, HIGHLIGHTS_MAX, HasField, Highlight,
+    InvalidQuery, Phrase, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, RANGES_MAX,
+    Term, WordField, weight,
+};
+pub use crate::search_cursor::{Progress, Rank, SearchCursor};
+pub use crate::searched::{PAIR_BYTES_MAX, PAIRS_MAX, SearchedText};
+pub use crate::selection::{Asked, Selection};
 pub use crate::severity::{InvalidSeverity, Severity};
 pub use crate::statistics::{
     GroupBy, GroupValue, InvalidGroupBy, OTHER, ROWS_MAX, StatsQuery, StatsRow, Tally,
@@ -79,4 +92,4 @@ pub use crate::stored::{LogOwner, StoredEntry, inert_cell, original_cell};
 pub use crate::text::{Ident, InvalidText, Message, ResourceId, ResourceType, Text, UserAgent};
 pub use crate::time::{InvalidTimestamp, Timestamp};
 pub use crate::unreadable::{Unreadable, UnreadableKind, utf8};
-pub use crate::words::{Word, words};
+pub use crate::words::{WORD_UNITS_MAX, Word, words};

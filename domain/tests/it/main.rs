@@ -7,8 +7,14 @@ mod buckets;
 mod entries;
 mod hostile;
 mod masked;
+mod messages;
+mod queries;
 mod refusals;
+mod searched;
 mod statistics;
+
+#[path = "../search_cases/mod.rs"]
+mod search_cases;
 
 use domain::{
     CallerDefaults, CheckContext, EntryDraft, FieldProblem, Ident, Masking, NewEntry, Timestamp,
