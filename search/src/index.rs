@@ -1,12 +1,17 @@
 //! The index of the log, as its users reach it.
 
-use domain::TenantId;
+use std::time::Duration;
+
+use opensearch::http::Method;
+use serde::Deserialize;
 use url::Url;
 
-use crate::{Fault, Found, SearchRequest};
+use crate::Fault;
+use crate::client::{Body, Call, Client};
+use crate::names::{Prefix, TEMPLATE};
 
 /// How to prove to OpenSearch who we are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Auth {
     /// Not at all.
     None,
@@ -21,6 +26,16 @@ pub enum Auth {
     Aws(Box<aws_config::SdkConfig>),
 }
 
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Basic { .. } => "Basic",
+            Self::Aws(_) => "Aws",
+        })
+    }
+}
+
 /// Where the index is.
 #[derive(Debug, Clone)]
 pub struct IndexSettings {
@@ -29,34 +44,53 @@ pub struct IndexSettings {
     /// Who we are.
     pub auth: Auth,
     /// What the names of our indices begin with.
-    pub prefix: String,
+    pub prefix: Prefix,
 }
 
 /// The index of all logs; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Index {
-    _settings: IndexSettings,
+    client: Client,
+    prefix: Prefix,
+}
+
+/// An OpenSearch that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Such as `3.8.0`.
+    pub version: String,
+    /// Whether this program's template is there.
+    pub has_template: bool,
 }
 
 impl Index {
     /// Does not connect yet.
-    pub fn new(settings: IndexSettings) -> Result<Self, Fault> {
-        Ok(Self { _settings: settings })
+    pub fn new(settings: &IndexSettings) -> Result<Self, Fault> {
+        Ok(Self { client: Client::new(settings)?, prefix: settings.prefix.clone() })
     }
 
-    /// How many documents each range of a tenant's numbers has, both ends inclusive, all at once.
-    #[expect(clippy::unused_async, reason = "a first form")]
-    pub async fn counts(
-        &self,
-        _tenant_id: TenantId,
-        _ranges: &[(i64, i64)],
-    ) -> Result<Vec<u64>, Fault> {
-        Err(Fault::TimedOut)
+    /// Who answers, and whether it was set up; for probes.
+    pub async fn facts(&self, timeout: Duration) -> Result<Facts, Fault> {
+        #[derive(Deserialize)]
+        struct Root {
+            version: Version,
+        }
+        #[derive(Deserialize)]
+        struct Version {
+            number: String,
+        }
+        let body = Body::None;
+        let call = Call { method: Method::Get, path: "/", query: &[], body, timeout };
+        let root: Root = self.client.json(call).await?;
+        let has_template = self.has_template(TEMPLATE, timeout).await?;
+        Ok(Facts { version: root.version.number, has_template })
     }
 
-    /// Searches one tenant's log.
-    #[expect(clippy::unused_async, reason = "a first form")]
-    pub async fn search(&self, _request: SearchRequest<'_>) -> Result<Found, Fault> {
-        Err(Fault::TimedOut)
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn prefix(&self) -> &Prefix {
+        &self.prefix
     }
 }

@@ -1,0 +1,131 @@
+//! Documents as they are, whoever wrote them: what stands for no entry is found and deleted here.
+
+use std::time::Duration;
+
+use domain::{EntryId, TenantId};
+use opensearch::http::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::ask::milliseconds;
+use crate::client::{Body, Call};
+use crate::ids::IDS_MAX;
+use crate::scope::{Among, Range};
+use crate::{Fault, Index};
+
+/// How long one call may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A document of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// What it is found by: an entry's id, or anything.
+    pub id: String,
+    /// Which entry it says it is.
+    pub seq: i64,
+}
+
+impl Index {
+    /// The documents that are found in a range of a tenant's numbers, upwards, at most so many and
+    /// never more than [`IDS_MAX`], whatever their ids are.
+    pub async fn documents(&self, range: Range, limit: usize) -> Result<Vec<Stray>, Fault> {
+        let body = json!({
+            "size": limit.min(IDS_MAX),
+            "_source": false,
+            "track_total_hits": false,
+            "timeout": milliseconds(TIMEOUT),
+            "query": { "bool": { "filter": range.filters() } },
+            "sort": [{ "seq": "asc" }],
+        });
+        let page: Page =
+            self.routed(range.tenant_id, Among::Searched, "_search", &STRAYS_WHOLE, body).await?;
+        page.strays()
+    }
+
+    /// Deletes what is found of a tenant under these ids, at most [`IDS_MAX`] documents, and says
+    /// how many there were.
+    pub async fn delete_strays(&self, tenant_id: TenantId, ids: &[&str]) -> Result<u64, Fault> {
+        let query = json!({ "bool": { "filter": [
+            { "term": { "tenant_id": tenant_id.to_string() } },
+            { "ids": { "values": ids } },
+        ] } });
+        self.delete_by(tenant_id, query).await
+    }
+
+    /// Deletes what has these ids of entries of a range but is not found there as their tenant's, at
+    /// most [`IDS_MAX`] documents, and says how many there were: it keeps the entries out.
+    ///
+    /// An entry that has arrived since somebody missed it is none of them, and stays.
+    pub async fn delete_hidden(&self, range: Range, ids: &[EntryId]) -> Result<u64, Fault> {
+        #[derive(Deserialize)]
+        struct Deleted {
+            deleted: u64,
+        }
+        let [owner, numbers] = range.filters();
+        let routing = json!({ "term": { "_routing": range.tenant_id.to_string() } });
+        let query = json!({ "bool": {
+            "filter": { "ids": { "values": ids } },
+            "must_not": { "bool": { "filter": [owner, numbers, routing] } },
+        } });
+        let path = format!("/{}/_delete_by_query", Among::Searched.path(self.prefix()));
+        let call = Call {
+            method: Method::Post,
+            path: &path,
+            query: &[
+                ("ignore_unavailable", "true"),
+                ("allow_no_indices", "true"),
+                ("conflicts", "proceed"),
+                ("refresh", "true"),
+            ],
+            body: Body::Json(json!({ "query": query, "max_docs": IDS_MAX })),
+            timeout: TIMEOUT,
+        };
+        self.client().json::<Deleted>(call).await.map(|answer| answer.deleted)
+    }
+}
+
+const STRAYS_WHOLE: [(&str, &str); 2] = [
+    ("allow_partial_search_results", "false"),
+    ("filter_path", "timed_out,_shards.failed,hits.hits._id,hits.hits.sort"),
+];
+
+#[derive(Deserialize)]
+struct Page {
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    #[serde(default)]
+    hits: Hits,
+}
+
+#[derive(Deserialize)]
+struct Shards {
+    failed: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct Hits {
+    #[serde(default)]
+    hits: Vec<Hit>,
+}
+
+#[derive(Deserialize)]
+struct Hit {
+    #[serde(rename = "_id")]
+    id: String,
+    sort: (i64,),
+}
+
+impl Page {
+    fn strays(self) -> Result<Vec<Stray>, Fault> {
+        if self.timed_out {
+            return Err(Fault::TimedOut);
+        }
+        if self.shards.failed > 0 {
+            let reason = "some shards did not answer".to_owned();
+            return Err(Fault::Unavailable { status: 200, reason });
+        }
+        let stray = |hit: Hit| Stray { id: hit.id, seq: hit.sort.0 };
+        Ok(self.hits.hits.into_iter().map(stray).collect())
+    }
+}
