@@ -8,6 +8,7 @@ use crate::export::slots::Exports;
 use crate::identity::Authenticator;
 use crate::reads::Reads;
 use crate::retention::Retention;
+use crate::searching::Searches;
 use crate::store::Store;
 use crate::store::migrations::Profile;
 use crate::tenants::Tenants;
@@ -36,6 +37,8 @@ pub struct Parts {
     pub retention: Retention,
     /// How many exports at a time.
     pub exports: Exports,
+    /// What of the log is found by words.
+    pub searches: Searches,
     /// Who has read what.
     pub reads: Reads,
 }

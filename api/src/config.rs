@@ -7,6 +7,9 @@ mod client;
 mod database;
 mod fanout;
 mod identity;
+mod index;
+mod index_shape;
+mod poke;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -21,19 +24,31 @@ pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
 pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
 pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
 pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
+pub use self::index::{ReindexArgs, RepairArgs, VerifyIndexArgs};
+pub use self::index_shape::ShapeArgs;
+pub use self::poke::PokeArgs;
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
-const SCRIPT_SETTINGS: [&str; 6] = [
+const SCRIPT_SETTINGS: &[&str] = &[
     "AUDIT_BIN",
     "AUDIT_CACHE_DIR",
     "AUDIT_DATA_DIR",
     "AUDIT_PG_PORT",
     "AUDIT_PG_BIN",
     "AUDIT_PG_USER",
+    "AUDIT_PYTHON",
+    "AUDIT_JAVA_HOME",
+    "AUDIT_OPENSEARCH_HEAP",
+    "AUDIT_OPENSEARCH_PORT",
+    "AUDIT_AWS_PORT",
+    "AUDIT_GATEWAY_PORT",
+    "AUDIT_LAMBDA_ZIP",
 ];
 
-/// Families of settings that only tests and benchmarks read.
-const SCRIPT_PREFIXES: [&str; 2] = ["AUDIT_TEST_", "AUDIT_BENCH_"];
+/// Families of settings that only tests, benchmarks, Compose and the script that makes queue and function
+/// read.
+const SCRIPT_PREFIXES: [&str; 4] =
+    ["AUDIT_TEST_", "AUDIT_BENCH_", "AUDIT_COMPOSE_", "AUDIT_FANOUT_"];
 
 /// Records who did what to which thing: durably, in order, apart for each tenant.
 #[derive(Debug, Parser)]
@@ -90,6 +105,15 @@ Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
     /// Export a log, resume after a break, and prove that it is whole
     #[command(after_help = client::EXPORT_HELP)]
     Export(Box<ExportArgs>),
+    /// Rebuild the search index from the log, while searches go on
+    #[command(after_help = index::REINDEX_HELP)]
+    Reindex(Box<ReindexArgs>),
+    /// Hold the search index against the log, and mend it if asked
+    #[command(after_help = index::VERIFY_INDEX_HELP)]
+    VerifyIndex(Box<VerifyIndexArgs>),
+    /// Look at everything that a service depends on: a line for each, non-zero on a fault
+    #[command(after_help = poke::POKE_HELP)]
+    Poke(Box<PokeArgs>),
 }
 
 /// How to log.
@@ -132,6 +156,9 @@ pub struct ServeArgs {
     /// The search index.
     #[command(flatten)]
     pub search: SearchArgs,
+    /// How the index is kept equal to the log.
+    #[command(flatten)]
+    pub repair: RepairArgs,
     /// Make a tenant on its first request (for development)
     #[arg(long, env = "AUDIT_TENANT_AUTOCREATE", default_value = "false",
           num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
@@ -182,6 +209,9 @@ pub struct MigrateArgs {
     /// The search index, whose template is made or renewed.
     #[command(flatten)]
     pub search: SearchArgs,
+    /// What the template says.
+    #[command(flatten)]
+    pub shape: ShapeArgs,
 }
 
 /// What `migrate` was asked to build on.
@@ -270,7 +300,7 @@ pub fn unknown_settings(names: impl Iterator<Item = String>) -> Vec<String> {
 
 /// Every environment variable that a command or script of ours reads.
 pub fn known_settings() -> Vec<String> {
-    let mut names: Vec<String> = SCRIPT_SETTINGS.map(str::to_owned).into();
+    let mut names: Vec<String> = SCRIPT_SETTINGS.iter().map(|&name| name.to_owned()).collect();
     for command in Cli::command().get_subcommands() {
         for arg in command.get_arguments().chain(Cli::command().get_arguments()) {
             let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { continue };

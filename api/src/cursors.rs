@@ -1,9 +1,15 @@
 //! Cursors on their way in and out: bound to a tenant, and to a filter where a walk has one.
 
-use domain::{Binding, Cursor, EntryId, Filter, Order, Place, ProblemCode, TenantId};
+use domain::{
+    Binding, Cursor, EntryId, Filter, InvalidCursor, Order, Place, ProblemCode, SearchCursor,
+    Selection, TenantId,
+};
+use search::Sort;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::ApiError;
 use crate::query::Parameters;
+use crate::searching;
 use crate::store::range::{From, Lost};
 
 /// Where a list begins: at its cursor, or at its end of the log.
@@ -16,7 +22,7 @@ pub fn read_list(
     let Some(text) = parameters.one("cursor")? else {
         return Ok(From::start(order));
     };
-    let cursor = read(text, tenant_id, filter)?;
+    let cursor = read(text, tenant_id, filter.digest())?;
     if cursor.order != order {
         let detail = format!(
             "this cursor goes with order={}: use it so, or start without one",
@@ -31,7 +37,7 @@ pub fn read_list(
 pub fn read_export(
     parameters: &Parameters,
     tenant_id: TenantId,
-    filter: &Filter,
+    selection: &Selection,
 ) -> Result<From, ApiError> {
     let Some(text) = parameters.one("cursor")? else { return Ok(From::start(Order::Asc)) };
     let after = match EntryId::parse(text) {
@@ -39,7 +45,7 @@ pub fn read_export(
             let detail = "this is not the id of an entry of this tenant's log";
             ApiError::new(ProblemCode::InvalidCursor, detail)
         })?),
-        Err(_) => upward(read(text, tenant_id, filter)?)?,
+        Err(_) => upward(read(text, tenant_id, selection.digest())?)?,
     };
     Ok(From { order: Order::Asc, after, until: None, whole: after.is_none() })
 }
@@ -53,10 +59,32 @@ fn upward(cursor: Cursor) -> Result<Option<Place>, ApiError> {
 }
 
 /// A cursor of this filter, or one that goes with any.
-fn read(text: &str, tenant_id: TenantId, filter: &Filter) -> Result<Cursor, ApiError> {
-    Cursor::decode(text, &Binding::filtered(tenant_id, filter.digest()))
+fn read(text: &str, tenant_id: TenantId, filter: [u8; 32]) -> Result<Cursor, ApiError> {
+    Cursor::decode(text, &Binding::filtered(tenant_id, filter))
         .or_else(|_| Cursor::decode(text, &Binding::live(tenant_id)))
         .map_err(|error| ApiError::new(ProblemCode::InvalidCursor, error.to_string()))
+}
+
+/// Where a search goes on, if it does.
+pub fn read_search(
+    parameters: &Parameters,
+    binding: &Binding,
+    sort: Sort,
+) -> Result<Option<SearchCursor>, ApiError> {
+    let Some(text) = parameters.one("cursor")? else { return Ok(None) };
+    let invalid =
+        |error: InvalidCursor| ApiError::new(ProblemCode::InvalidCursor, error.to_string());
+    let cursor = SearchCursor::decode(text, binding).map_err(invalid)?;
+    searching::is_sound(&cursor, sort).then_some(Some(cursor)).ok_or_else(|| invalid(InvalidCursor))
+}
+
+/// What a cursor of a search is good for: all parameters but those that say how much is shown.
+pub fn search_binding(tenant_id: TenantId, selection: &Selection, sort: Sort) -> Binding {
+    let mut hash = Sha256::new();
+    hash.update(b"search by ");
+    hash.update(searching::sort_as_str(sort));
+    hash.update(selection.digest());
+    Binding::filtered(tenant_id, hash.finalize().into())
 }
 
 /// The cursor that goes on from a head as a stream, with any filter.

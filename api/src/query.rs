@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use domain::{Filter, ProblemCode};
+use domain::{Asked, Filter, ProblemCode, Selection};
 
 use crate::error::ApiError;
 
@@ -72,6 +72,14 @@ impl Parameters {
     /// The filter that the parameters make.
     pub fn filter(&self) -> Result<Filter, ApiError> {
         Filter::read(self.pairs()).map_err(|error| invalid(error.name, &error.to_string()))
+    }
+
+    /// The filter, and the query of `q` where there is one.
+    pub fn selection(&self) -> Result<Selection, ApiError> {
+        let filter = self.filter()?;
+        let q = self.one("q")?.map(Asked::parse).transpose();
+        let q = q.map_err(|error| ApiError::new(ProblemCode::InvalidQuery, error.to_string()))?;
+        Ok(Selection { q, filter })
     }
 
     /// `true` or `false`; false when absent.

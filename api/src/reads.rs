@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::{Action, CallerDefaults, Filter, JsonText, NewEntry, TenantId, Timestamp};
+use domain::{Action, CallerDefaults, JsonText, NewEntry, Selection, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,7 @@ struct Told<'a> {
 
 impl Reads {
     /// Counts a read of a tenant's log that showed so many entries, if the tenant wants to know.
-    pub fn note(&self, caller: &Caller, route: &'static str, filter: &Filter, entries: usize) {
+    pub fn note(&self, caller: &Caller, route: &'static str, about: &Selection, entries: usize) {
         if !caller.tenant.record_reads {
             return;
         }
@@ -82,13 +82,13 @@ impl Reads {
             tenant_id: caller.tenant_id(),
             principal: caller.defaults.recorded_by.as_str().to_owned(),
             route,
-            filter: filter.digest(),
+            filter: about.digest(),
         };
         let now = Timestamp::now();
         let mut kept = self.lock();
         let read = kept.entry(key).or_insert_with(|| Read {
             by: caller.defaults.clone(),
-            filter: told_filter(filter),
+            filter: told_filter(about),
             begun: Instant::now(),
             first_at: now,
             last_at: now,
@@ -144,7 +144,7 @@ impl Reads {
 }
 
 /// The filter's JSON, or what it can be told by when it is long.
-fn told_filter(filter: &Filter) -> Box<str> {
+fn told_filter(filter: &Selection) -> Box<str> {
     let told = serde_json::to_string(filter).unwrap_or_default();
     if told.len() <= FILTER_BYTES_MAX {
         return told.into();
@@ -193,7 +193,7 @@ fn entry(key: &Key, read: &Read) -> Option<NewEntry> {
 mod tests {
     use std::sync::Arc;
 
-    use domain::Masking;
+    use domain::{Filter, Masking};
     use uuid::Uuid;
 
     use super::*;
@@ -206,8 +206,8 @@ mod tests {
         Caller { tenant: Arc::new(tenant), defaults: CallerDefaults::service() }
     }
 
-    fn filter(user_id: &str) -> Filter {
-        Filter::read([("user_id", user_id)]).unwrap_or_default()
+    fn filter(user_id: &str) -> Selection {
+        Filter::read([("user_id", user_id)]).unwrap_or_default().into()
     }
 
     #[test]
@@ -247,6 +247,6 @@ mod tests {
         assert_eq!(reads.take_due(Instant::now()).len(), (KEPT_MAX / 2).div_ceil(2));
         let pairs: Vec<String> = (0..100).map(|n| format!("{n:0200}")).collect();
         let long = Filter::read(pairs.iter().map(|value| ("user_id", value.as_str())));
-        assert!(told_filter(&long.unwrap_or_default()).starts_with("{\"sha256\":\""));
+        assert!(told_filter(&long.unwrap_or_default().into()).starts_with("{\"sha256\":\""));
     }
 }

@@ -17,6 +17,7 @@ use api::idempotency::IdempotencyKey;
 use api::identity::caller::Writer;
 use api::identity::{Authenticator, GatewaySecrets};
 use api::query::Parameters;
+use api::relay::Bell;
 use api::request_log::Facts;
 use api::retention::Retention;
 use api::routes::{self, BASE, logs};
@@ -120,8 +121,12 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
     let store = Store::new(&urls, 8)?;
     let profile = preflight::inspect(&urls, &store).await?.profile;
     let called = Arc::new(Notify::new());
-    let (writer, _) =
-        LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), called);
+    let (writer, _) = LogWriter::start(
+        store.writer_options.clone(),
+        store.worker_options.clone(),
+        called,
+        Bell::default(),
+    );
     let secrets = GatewaySecrets::new(&[SecretString::from(GATEWAY_SECRET)]);
     Ok(App::new(Parts {
         writer,
@@ -132,6 +137,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         admission: Arc::new(Admission::new(256 << 20)),
         retention: Retention { days_min: 7, grace_h: 24 },
         exports: Exports::default(),
+        searches: api::searching::Searches::new(None, 1),
         reads: api::reads::Reads::default(),
     }))
 }

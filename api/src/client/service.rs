@@ -33,6 +33,8 @@ impl Service {
             .user_agent(concat!("audit-log/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
+            // Another crate has it built in. We count and hash what was sent.
+            .no_gzip()
             // A gateway's secret must not follow a redirect to somebody else.
             .redirect(redirect::Policy::none())
             .build()

@@ -1,4 +1,5 @@
-//! `audit-log migrate`: brings the database to this version's schema.
+//! `audit-log migrate`: brings the database to this version's schema, and the search index to its
+//! template.
 
 use std::io::Write as _;
 
@@ -11,6 +12,7 @@ use crate::store::{connect_options, migrations};
 
 /// Runs the command.
 pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
+    let index = args.search.index().await.context(WrongSettings)?;
     let mut connection = PgConnection::connect_with(&options(args).context(WrongSettings)?)
         .await
         .context("cannot reach PostgreSQL at AUDIT_DATABASE_URL")?;
@@ -24,6 +26,11 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
         migrated.total,
         migrated.partitions,
     )?;
+    if let Some(index) = index {
+        let set_up = index.set_up(args.shape.shape()).await;
+        set_up.context("cannot make the template of the search index at AUDIT_SEARCH_URL")?;
+        writeln!(std::io::stdout(), "search index set up: template {}", search::TEMPLATE)?;
+    }
     Ok(())
 }
 

@@ -2,20 +2,30 @@
 
 pub mod emit_sample;
 pub mod export;
+mod index_parts;
 pub mod migrate;
+pub mod poke;
+pub mod reindex;
 pub mod serve;
 pub mod token;
+pub mod verify_index;
 
+use self::verify_index::Differs;
 use crate::client::export::NotWhole;
 use crate::config::WrongSettings;
 
-/// What the process ends with, for scripts: 1 failed, 2 wrong settings, 3 an export that is not whole.
+/// What the process ends with, for scripts: 1 failed, 2 wrong settings, 3 an export that is not
+/// whole or an index that is not the log, 4 an index that was mended.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<WrongSettings>() {
         2
     } else if error.is::<NotWhole>() {
         3
     } else {
-        1
+        match error.downcast_ref() {
+            Some(Differs::Still) => 3,
+            Some(Differs::Repaired) => 4,
+            None => 1,
+        }
     }
 }

@@ -66,6 +66,23 @@ pub struct DatabaseUrls {
 }
 
 impl DatabaseArgs {
+    /// Whether any of them is given.
+    pub fn is_set(&self) -> bool {
+        let urls = [
+            &self.owner.database_url,
+            &self.reader_database_url,
+            &self.writer_database_url,
+            &self.worker_database_url,
+        ];
+        let files = [
+            &self.owner.database_url_file,
+            &self.reader_database_url_file,
+            &self.writer_database_url_file,
+            &self.worker_database_url_file,
+        ];
+        urls.iter().any(|url| url.is_some()) || files.iter().any(|file| file.is_some())
+    }
+
     /// One URL for each role: its own, or the owner's.
     pub fn urls(&self) -> anyhow::Result<DatabaseUrls> {
         let owner = self.owner.url()?;

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
+use search::{AuthChoice, Index, IndexSettings, Login, Prefix};
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::secret_or_file;
@@ -37,6 +39,10 @@ pub struct SearchArgs {
     pub search_password: Option<SecretString>,
     #[arg(long, env = "AUDIT_SEARCH_PASSWORD_FILE", value_name = "FILE", hide = true)]
     search_password_file: Option<PathBuf>,
+    /// Milliseconds that OpenSearch may take for a search before the log answers instead
+    #[arg(long, env = "AUDIT_SEARCH_TIMEOUT_MS", default_value_t = 1_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(50..=10_000))]
+    pub search_timeout_ms: u64,
     /// What the names of our indices begin with
     #[arg(long, env = "AUDIT_SEARCH_PREFIX", default_value = "audit-logs", value_name = "NAME")]
     pub search_prefix: String,
@@ -63,5 +69,29 @@ impl SearchArgs {
             self.search_password.as_ref(),
             self.search_password_file.as_ref(),
         )
+    }
+
+    /// The index; `None` where there is none. Does not connect yet.
+    pub async fn index(&self) -> anyhow::Result<Option<Index>> {
+        let Some(url) = self.search_url.clone() else { return Ok(None) };
+        let prefix = Prefix::parse(&self.search_prefix).context("AUDIT_SEARCH_PREFIX")?;
+        let password = self.password()?.map(|password| password.expose_secret().to_owned());
+        let login =
+            Login { choice: self.search_auth.into(), user: self.search_user.clone(), password };
+        let auth = login.auth(&url).await;
+        let auth =
+            auth.context("AUDIT_SEARCH_AUTH: see AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD")?;
+        Ok(Some(Index::new(&IndexSettings { url, auth, prefix })?))
+    }
+}
+
+impl From<SearchAuth> for AuthChoice {
+    fn from(auth: SearchAuth) -> Self {
+        match auth {
+            SearchAuth::Auto => Self::Auto,
+            SearchAuth::None => Self::None,
+            SearchAuth::Basic => Self::Basic,
+            SearchAuth::Aws => Self::Aws,
+        }
     }
 }

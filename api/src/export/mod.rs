@@ -16,8 +16,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use domain::{
-    Action, CallerDefaults, Filter, JsonText, LogOwner, NewEntry, Order, ResourceId, StoredEntry,
-    TenantId,
+    Action, CallerDefaults, JsonText, LogOwner, NewEntry, Order, ResourceId, Selection,
+    StoredEntry, TenantId,
 };
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -48,6 +48,9 @@ const CHUNK_BYTES_MAX: usize = pace::BYTES_MAX + (1 << 20);
 /// Entries of the first statement, before their size is known.
 const FIRST_ROWS: i64 = 256;
 
+/// Entries of a statement of which a query takes some.
+const MATCHED_ROWS: i64 = 2_048;
+
 /// How long a reader may take for a chunk before it is taken for gone.
 const STALLED: Duration = Duration::from_mins(1);
 
@@ -75,7 +78,7 @@ pub struct Export {
     /// Who asked for it.
     pub by: CallerDefaults,
     /// Which entries.
-    pub filter: Filter,
+    pub selection: Selection,
     /// Of which part of the log.
     pub range: Range,
     /// As what.
@@ -111,7 +114,7 @@ type Chunks = mpsc::Sender<Result<Frame<Bytes>, Cut>>;
 #[derive(Serialize)]
 struct Begun<'a> {
     format: &'static str,
-    filter: &'a Filter,
+    filter: &'a Selection,
     first_seq: i64,
     last_seq: i64,
 }
@@ -121,7 +124,7 @@ impl Export {
     pub async fn start(self, app: App, trailers: bool) -> Result<Body, ApiError> {
         let begun = Begun {
             format: self.format.as_str(),
-            filter: &self.filter,
+            filter: &self.selection,
             first_seq: self.range.first.seq,
             last_seq: self.range.last.seq,
         };
@@ -161,7 +164,7 @@ impl Export {
 
     async fn send_all(&self, app: &App, chunks: &Chunks, trailers: bool) -> Result<u64, Cut> {
         let mut encoder = Encoder::new(self.format, LogOwner::of(self.tenant_id));
-        let mut walk = Walk::new(self.tenant_id, &self.filter, Order::Asc, &self.range);
+        let mut walk = Walk::new(self.tenant_id, &self.selection.filter, Order::Asc, &self.range);
         let (mut pace, mut digest) = (Pace::default(), Digest::default());
         while !walk.is_done() && self.rows_left(&encoder) > 0 {
             // First the room, then the chunk: two in memory, never three.
@@ -229,17 +232,23 @@ impl Export {
         let first_seq = walk.next_seq();
         let allowance = Allowance {
             looked_at: LOOKED_AT_MAX,
-            given: rows_of(encoder, pace).min(self.rows_left(encoder)),
+            // How many of them match is not known before they are here.
+            given: match self.selection.query() {
+                Some(_) => MATCHED_ROWS,
+                None => rows_of(encoder, pace).min(self.rows_left(encoder)),
+            },
         };
         let reading = app.store.read(self.tenant_id, async |db| {
             let take = |entry: &StoredEntry<'_>| {
-                if encoder.chunk_bytes() > CHUNK_BYTES_MAX {
+                if encoder.chunk_bytes() > CHUNK_BYTES_MAX || self.rows_left(encoder) == 0 {
                     return ControlFlow::Break(());
                 }
-                encoder.add(entry);
+                if self.selection.query().is_none_or(|query| query.matches(entry)) {
+                    encoder.add(entry);
+                }
                 ControlFlow::Continue(())
             };
-            let step = if self.filter.is_empty() {
+            let step = if self.selection.filter.is_empty() {
                 walk.step_by_copy(&mut *db, allowance.given, take).await?
             } else {
                 walk.step(&mut *db, allowance, take).await?

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::searching::Condition;
 use crate::store::partitions;
 
 /// How long the database may take to answer a probe.
@@ -30,6 +31,7 @@ struct Readiness {
 struct Parts {
     postgres: &'static str,
     partitions: &'static str,
+    search: &'static str,
 }
 
 /// `GET /healthz`: the process runs; says nothing about what it depends on.
@@ -37,17 +39,29 @@ pub async fn healthz() -> impl IntoResponse {
     Json(Health { status: "ok" })
 }
 
-/// `GET /readyz`: PostgreSQL answers, and the next two days have partitions.
+/// `GET /readyz`: PostgreSQL answers, and the next two days have partitions. Without the search
+/// index everything goes on, so it is named and does not count.
 pub async fn readyz(State(app): State<App>) -> Response {
     let reach = timeout(PROBE_TIMEOUT, partitions::reach(&app.store.worker, app.profile)).await;
-    let parts = match reach {
-        Ok(Ok(true)) => Parts { postgres: "ok", partitions: "ok" },
-        Ok(Ok(false)) => Parts { postgres: "ok", partitions: "missing" },
-        Ok(Err(_)) | Err(_) => Parts { postgres: "unavailable", partitions: "unknown" },
+    let (postgres, partitions) = match reach {
+        Ok(Ok(true)) => ("ok", "ok"),
+        Ok(Ok(false)) => ("ok", "missing"),
+        Ok(Err(_)) | Err(_) => ("unavailable", "unknown"),
     };
+    let parts = Parts { postgres, partitions, search: search(&app) };
     if parts.partitions == "ok" {
         return Json(Readiness { status: "ready", parts }).into_response();
     }
     let body = Json(Readiness { status: "not ready", parts });
     (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+/// What is known of the search index.
+fn search(app: &App) -> &'static str {
+    match app.searches.condition() {
+        None => "off",
+        Some(Condition::Unknown) => "unknown",
+        Some(Condition::Ok) => "ok",
+        Some(Condition::Failing) => "unavailable",
+    }
 }

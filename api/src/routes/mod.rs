@@ -56,6 +56,7 @@ fn base() -> Routes {
         .add(Method::DELETE, "/logs/cleanup", logs::cleanup::clean_up)
         .add(Method::GET, "/logs/expiries", logs::expiries::list)
         .add(Method::GET, "/logs/export", logs::export::export)
+        .add(Method::GET, "/logs/search", logs::search::search)
         .add(Method::GET, "/logs/stats", logs::stats::get)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)

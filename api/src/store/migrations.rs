@@ -81,11 +81,17 @@ pub async fn migrate(
     } else {
         0
     };
-    let total = MIGRATOR.iter().count();
+    let total = total();
     Ok(Migrated { profile, applied: total.saturating_sub(before), total, partitions })
 }
 
-async fn applied(connection: &mut PgConnection) -> sqlx::Result<usize> {
+/// How many migrations this program has.
+pub(super) fn total() -> usize {
+    MIGRATOR.iter().count()
+}
+
+/// How many of them a database has.
+pub(super) async fn applied(connection: &mut PgConnection) -> sqlx::Result<usize> {
     let exists: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
         .fetch_one(&mut *connection)
         .await?;

@@ -8,7 +8,7 @@ use super::bounds::{self, Bounds};
 use super::{from_sql, rows, to_sql};
 
 /// How far the two clocks behind `occurred_at` and `recorded_at` may be apart.
-const CLOCKS_APART_MS: i64 = 10 * 60 * 1_000;
+pub(super) const CLOCKS_APART_MS: i64 = 10 * 60 * 1_000;
 
 /// A number in a log, and a time that its entry and all beyond it keep to: when it is a first
 /// number, none of them was recorded before; when it is a last one, none after.
@@ -21,7 +21,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    fn of(place: Place) -> Self {
+    /// Where this entry stands.
+    pub fn of(place: Place) -> Self {
         Self { at: place.recorded_at, seq: place.seq.get() }
     }
 }
@@ -90,10 +91,7 @@ pub async fn find(
         return Ok(Err(Lost::Expired { oldest }));
     }
     let until = from.until.or(bounds.head);
-    let mut first = Edge { at: bounds.floor_at, seq: bounds.floor_seq };
-    if let Some(since) = recorded_since(filter) {
-        first = first_since(db, tenant_id, first, since, &bounds).await?;
-    }
+    let mut first = first(db, tenant_id, filter, &bounds).await?;
     let mut last = until.map_or(Edge { at: bounds.floor_at, seq: 0 }, Edge::of);
     match (from.order, from.after.map(Edge::of)) {
         (Order::Asc, Some(after)) if after.seq >= first.seq => {
@@ -105,6 +103,20 @@ pub async fn find(
         _ => {}
     }
     Ok(Ok(Range { first, last, bounds, until }))
+}
+
+/// The first entry that a filter can let pass.
+pub async fn first(
+    db: &mut PgConnection,
+    tenant_id: TenantId,
+    filter: &Filter,
+    bounds: &Bounds,
+) -> sqlx::Result<Edge> {
+    let floor = Edge { at: bounds.floor_at, seq: bounds.floor_seq };
+    match recorded_since(filter) {
+        Some(since) => first_since(db, tenant_id, floor, since, bounds).await,
+        None => Ok(floor),
+    }
 }
 
 /// When the earliest entry that passes can have been recorded.
@@ -171,6 +183,58 @@ async fn first_of_day(
     .fetch_optional(db)
     .await?;
     row.map(|row| rows::place(&row)).transpose()
+}
+
+/// Looks that narrow a day down to one of its milliseconds.
+const LOOKS_MAX: usize = 32;
+
+/// The number with the time of its entry, which must not be below the range's first.
+///
+/// Numbers have no index; but they grow with time, which has one.
+pub(super) async fn edge_at(
+    db: &mut PgConnection,
+    tenant_id: TenantId,
+    range: &Range,
+    seq: i64,
+) -> sqlx::Result<Option<Edge>> {
+    let Some(day) = day_of(&mut *db, tenant_id, seq).await? else { return Ok(None) };
+    if day.first_seq == seq {
+        return Ok(Some(Edge { at: day.begins().max(range.first.at), seq }));
+    }
+    // The entry was recorded in here, and the first one from `low` on is not behind it.
+    let mut low = day.begins().max(range.first.at);
+    let mut high = day.ends().min(range.last.at);
+    for _ in 0..LOOKS_MAX {
+        if low >= high {
+            break;
+        }
+        let middle = low.plus_millis((high.as_millis() - low.as_millis() + 1) / 2);
+        match first_of_day(&mut *db, tenant_id, middle).await? {
+            Some(place) if place.seq.get() <= seq => low = place.recorded_at,
+            _ => high = middle.plus_millis(-1),
+        }
+    }
+    Ok(Some(Edge { at: low, seq }))
+}
+
+/// The day that an entry was recorded on.
+async fn day_of(
+    db: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    seq: i64,
+) -> sqlx::Result<Option<Day>> {
+    sqlx::query_as(
+        "select day, first_seq
+         from entry_day
+         where tenant_id = $1
+            and first_seq <= $2
+         order by day desc
+         limit 1",
+    )
+    .bind(tenant_id.as_uuid())
+    .bind(seq)
+    .fetch_optional(db)
+    .await
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use self::fault::Fault;
 use self::queue::{Batch, Pending, Queue};
 use crate::admission::Permit;
+use crate::relay::Bell;
 use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
 use crate::store::{self, DbRole, marks};
 
@@ -126,6 +127,7 @@ impl LogWriter {
         options: PgConnectOptions,
         worker: PgConnectOptions,
         upkeep: Arc<Notify>,
+        bell: Bell,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -133,6 +135,7 @@ impl LogWriter {
             options,
             worker,
             upkeep,
+            bell,
             session: None,
             used_at: Instant::now(),
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
@@ -167,6 +170,8 @@ struct Writer {
     worker: PgConnectOptions,
     /// Called when a partition is missing.
     upkeep: Arc<Notify>,
+    /// Rung when logs have grown.
+    bell: Bell,
     session: Option<PgConnection>,
     /// When the session last answered.
     used_at: Instant,
@@ -217,6 +222,7 @@ impl Writer {
     async fn settle_batch(&mut self, batch: Batch) -> Option<Batch> {
         match self.settle().await {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
+                self.bell.ring(batch.tenants());
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
                     pending.answer(outcome);
                 }
@@ -231,6 +237,7 @@ impl Writer {
     }
 
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
+        self.bell.ring(batch.tenants());
         for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
             let tenant_id = pending.request.tenant_id;
             match outcome {

@@ -99,6 +99,11 @@ impl Batch {
         [second, self]
     }
 
+    /// Whose requests they are.
+    pub(super) fn tenants(&self) -> impl Iterator<Item = TenantId> {
+        self.requests.iter().map(|pending| pending.request.tenant_id)
+    }
+
     /// What its entries have.
     pub(super) fn bytes(&self) -> usize {
         self.requests.iter().map(|pending| pending.bytes).sum()

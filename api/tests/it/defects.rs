@@ -7,6 +7,7 @@ use api::admission::Admission;
 use api::app::{App, Parts};
 use api::commands::serve::DEV_TENANT;
 use api::identity::Authenticator;
+use api::relay::Bell;
 use api::retention::Retention;
 use api::routes;
 use api::store::Store;
@@ -49,8 +50,12 @@ async fn panicking() -> String {
     let args = serve_args(&TestDb::new().await.url(), &[]);
     let store = Store::new(&args.database.urls().unwrap(), 1).unwrap();
     let notify = Arc::new(Notify::new());
-    let (writer, _) =
-        LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), notify);
+    let (writer, _) = LogWriter::start(
+        store.writer_options.clone(),
+        store.worker_options.clone(),
+        notify,
+        Bell::default(),
+    );
     let app = App::new(Parts {
         writer,
         tenants: Tenants::new(store.clone(), false, 7),
@@ -60,6 +65,7 @@ async fn panicking() -> String {
         admission: Arc::new(Admission::new(64 << 20)),
         retention: Retention { days_min: 7, grace_h: 24 },
         exports: api::export::slots::Exports::default(),
+        searches: api::searching::Searches::new(None, 1),
         reads: api::reads::Reads::default(),
     });
     let panics = || async { panic!("planted panic") as &'static str };

@@ -233,6 +233,10 @@ async fn a_killed_export_goes_on_with_its_part_and_nobody_elses() {
     assert_ended(&again, 2, &["exists", "--force"]);
     let again = export(&exporter, "", &[&flags[1..], &["--force"]].concat()).await;
     assert_ended(&again, 0, &["whole"]);
+    // Not to a device: here it is a folder, which this would not destroy either.
+    let folder = files.path("");
+    let special = export(&exporter, "", &["--format", "json", "-o", &folder, "--force"]).await;
+    assert_ended(&special, 2, &["is no file"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,7 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/logs/expiries", &["admin", "auditor"], None),
         route(Method::GET, "/logs", &["admin", "auditor", "user"], None),
         route(Method::GET, "/logs/export", &["admin", "auditor"], None),
+        route(Method::GET, "/logs/search", &["admin", "auditor", "user"], None),
         route(Method::GET, "/logs/stats", &["admin", "auditor"], None),
         route(Method::GET, "/logs/{id}", &["admin", "auditor", "user"], None),
         route(Method::GET, "/tenants", OPERATOR, None),

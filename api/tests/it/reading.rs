@@ -140,7 +140,7 @@ async fn the_service_is_ready_only_while_the_next_days_have_partitions() {
     assert_eq!(probe(&app, "/healthz").await.body, json!({ "status": "ok" }));
     let ready = probe(&app, "/readyz").await;
     assert_eq!(ready.status, StatusCode::OK);
-    let parts = json!({ "postgres": "ok", "partitions": "ok" });
+    let parts = json!({ "postgres": "ok", "partitions": "ok", "search": "off" });
     assert_eq!(ready.body, json!({ "status": "ready", "parts": parts }));
 
     let mut admin = app.db.admin().await;
@@ -148,7 +148,7 @@ async fn the_service_is_ready_only_while_the_next_days_have_partitions() {
     admin.execute(past::DROP_ALL_PARTITIONS).await.unwrap();
     let missing = probe(&app, "/readyz").await;
     assert_eq!(missing.status, StatusCode::SERVICE_UNAVAILABLE);
-    let parts = json!({ "postgres": "ok", "partitions": "missing" });
+    let parts = json!({ "postgres": "ok", "partitions": "missing", "search": "off" });
     assert_eq!(missing.body, json!({ "status": "not ready", "parts": parts }));
     assert_eq!(probe(&app, "/healthz").await.status, StatusCode::OK);
 

@@ -137,6 +137,13 @@ impl PartFile {
                     .context(WrongSettings)
             );
         }
+        // A device or a pipe would be replaced by the file that gets its name in the end.
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            bail!(
+                anyhow::anyhow!("{shown} is no file: leave --output out to write to a pipe")
+                    .context(WrongSettings)
+            );
+        }
         let part = with_more(path, ".part");
         let note = with_more(path, ".part.json");
         let shown = part.display();

@@ -60,7 +60,8 @@ impl Source {
         if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
             bail!("AUDIT_JWT_JWKS must be a file or an https URL (http for this very host only)");
         }
-        let mut client = Client::builder().timeout(FETCH_TIMEOUT).redirect(Policy::none());
+        let mut client =
+            Client::builder().timeout(FETCH_TIMEOUT).no_gzip().redirect(Policy::none());
         if loopback {
             client = client.no_proxy();
         }

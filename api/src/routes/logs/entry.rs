@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use domain::{EntryId, Filter, ProblemCode};
+use domain::{EntryId, ProblemCode, Selection};
 
 use super::find;
 use crate::app::App;
@@ -26,7 +26,7 @@ pub async fn get(
     let id = id.ok().and_then(|Path(id)| EntryId::parse(&id).ok()).ok_or_else(not_found)?;
     let place = id.place_in(caller.tenant_id()).ok_or_else(not_found)?;
     let entry = find(&app, caller.tenant_id(), place).await?.ok_or_else(not_found)?;
-    app.reads.note(&caller, "GET /logs/{id}", &Filter::default(), 1);
+    app.reads.note(&caller, "GET /logs/{id}", &Selection::default(), 1);
     let etag = format!("\"{id}\"");
     let tags = [
         (ETAG, HeaderValue::from_str(&etag).map_err(ApiError::internal)?),

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::{Binding, Cursor, Filter, Order, Place, ProblemCode, Seq, TenantId};
+use domain::{Binding, Cursor, Order, Place, ProblemCode, Selection, Seq, TenantId};
 use serde::Serialize;
 
 use crate::app::App;
@@ -44,7 +44,7 @@ pub async fn list(
         .await?;
     let more = data.len() > limit as usize;
     data.truncate(limit as usize);
-    app.reads.note(&caller, "GET /logs/expiries", &Filter::default(), data.len());
+    app.reads.note(&caller, "GET /logs/expiries", &Selection::default(), data.len());
     let next_cursor = data.last().filter(|_| more).map(|last| cursor_after(last, tenant_id));
     Ok(Json(Page { data, next_cursor }))
 }

@@ -28,23 +28,24 @@ pub async fn export(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let own = ["format", "raw", "cursor", "max_entries"];
-    parameters.allow(&[&Filter::PARAMETERS[..], &own].concat())?;
+    parameters.allow(&[&Filter::PARAMETERS[..], &["q"], &own].concat())?;
     let tenant_id = caller.tenant_id();
-    let filter = parameters.filter()?;
+    let selection = parameters.selection()?;
     let format = format(&parameters)?;
     let entries_max = parameters.number("max_entries")?;
-    let from = cursors::read_export(&parameters, tenant_id, &filter)?;
+    let from = cursors::read_export(&parameters, tenant_id, &selection)?;
     let slot = app.exports.admit(tenant_id)?;
+    let filter = &selection.filter;
     let finding =
-        app.store.read(tenant_id, async |db| range::find(db, tenant_id, &filter, from).await);
+        app.store.read(tenant_id, async |db| range::find(db, tenant_id, filter, from).await);
     let range = finding.await?.map_err(|lost| {
-        cursors::lost(lost, &Binding::filtered(tenant_id, filter.digest()), Order::Asc)
+        cursors::lost(lost, &Binding::filtered(tenant_id, selection.digest()), Order::Asc)
     })?;
     let export = Export {
         id: Uuid::now_v7(),
         tenant_id,
         by: caller.defaults.clone(),
-        filter,
+        selection,
         range,
         format,
         entries_max,

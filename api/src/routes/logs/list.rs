@@ -21,10 +21,10 @@ use crate::store::pages::{self, Page, Wanted};
 use crate::store::range::From;
 
 /// Entries on a page, unless it is said otherwise.
-const LIMIT_DEFAULT: u32 = 100;
+pub(super) const LIMIT_DEFAULT: u32 = 100;
 
 /// Entries on a page.
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// What stands behind the entries of a page.
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ pub async fn list(
         cursors::lost(lost, &Binding::filtered(tenant_id, filter.digest()), order)
     })?;
     facts.set_entries(page.count);
-    app.reads.note(&caller, "GET /logs", &filter, page.count);
+    app.reads.note(&caller, "GET /logs", &filter.clone().into(), page.count);
     answer(&parameters, tenant_id, &filter, from, page)
 }
 
@@ -78,12 +78,7 @@ fn answer(
         let cursor = Cursor { place: Some(place), until: page.until, order: from.order };
         cursor.encode(&Binding::filtered(tenant_id, filter.digest()))
     });
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    if let Some(next) = &next {
-        headers.insert(LINK, link(parameters, next)?);
-    }
+    let headers = headers(parameters, "/logs", next.as_deref())?;
     let footer = Footer {
         next_cursor: next,
         head_seq: page.until.map_or(0, |head| head.seq.get()),
@@ -91,21 +86,40 @@ fn answer(
         live_cursor: cursors::live(tenant_id, page.until),
         scanned_to: page.scanned_to,
     };
-    // The entries are JSON already: the footer's braces close around them.
-    let footer = serde_json::to_vec(&footer).map_err(ApiError::internal)?;
-    let mut body = page.data;
+    Ok((headers, body(page.data, &footer)?).into_response())
+}
+
+/// The headers of a page, with the way to the next one.
+pub(super) fn headers(
+    parameters: &Parameters,
+    path: &str,
+    next: Option<&str>,
+) -> Result<HeaderMap, ApiError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    if let Some(next) = next {
+        headers.insert(LINK, link(parameters, path, next)?);
+    }
+    Ok(headers)
+}
+
+/// The entries, which are JSON already, and around them the braces of what stands behind them.
+pub(super) fn body(data: Vec<u8>, footer: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    let footer = serde_json::to_vec(footer).map_err(ApiError::internal)?;
+    let mut body = data;
     body.splice(0..0, *b"{\"data\":[");
     body.extend_from_slice(b"],");
     body.extend_from_slice(&footer[1..]);
-    Ok((headers, body).into_response())
+    Ok(body)
 }
 
 /// The same request with the next cursor.
-fn link(parameters: &Parameters, next: &str) -> Result<HeaderValue, ApiError> {
+fn link(parameters: &Parameters, path: &str, next: &str) -> Result<HeaderValue, ApiError> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(parameters.pairs().filter(|(name, _)| *name != "cursor"));
     query.append_pair("cursor", next);
-    let mut link = format!("<{BASE}/logs?");
+    let mut link = format!("<{BASE}{path}?");
     let _ = write!(link, "{}>; rel=\"next\"", query.finish());
     HeaderValue::from_str(&link).map_err(ApiError::internal)
 }

@@ -6,6 +6,7 @@ pub mod entry;
 pub mod expiries;
 pub mod export;
 pub mod list;
+pub mod search;
 pub mod stats;
 
 use std::sync::Arc;

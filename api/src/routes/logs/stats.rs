@@ -18,7 +18,7 @@ pub async fn get(
 ) -> Result<Json<Stats>, ApiError> {
     let query = read(&parameters)?;
     let stats = statistics::count(&app.store, caller.tenant_id(), &query).await?;
-    app.reads.note(&caller, "GET /logs/stats", &query.filter, 0);
+    app.reads.note(&caller, "GET /logs/stats", &query.filter.clone().into(), 0);
     Ok(Json(stats))
 }
 

@@ -86,8 +86,11 @@ async fn an_answer_that_is_lost_after_the_commit_is_found_and_given() {
         assert_eq!(answer.body["seq"], seq, "{answer:?}");
         assert_eq!(head(&mut admin, tenant_id).await, seq, "written twice");
     }
-    let settled = service.said().matches("\"committed\":true").count();
-    assert_eq!(settled, 2, "the answers did not come from the writer's mark");
+    // Its log may come a moment after its answers.
+    eventually("both answers came from the writer's mark", SETTLED_WITHIN, async || {
+        service.said().matches("\"committed\":true").count() == 2
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,7 @@ impl TestApp {
             base,
             db,
             // Connections belong to the runtime of the test that opened them.
-            client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
+            client: reqwest::Client::builder().no_gzip().pool_max_idle_per_host(0).build().unwrap(),
             stop: Some(stop),
             serving: Some(serving),
         };

@@ -4,16 +4,23 @@ pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod database;
+pub(crate) mod deployed;
 pub(crate) mod exporter;
+pub(crate) mod fan_out;
 pub(crate) mod history;
+pub(crate) mod index;
 pub(crate) mod log;
 pub(crate) mod old_log;
+pub(crate) mod parts;
 pub(crate) mod past;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod queue;
 pub(crate) mod seeds;
 pub(crate) mod service;
+pub(crate) mod switch;
 pub(crate) mod timescale;
+pub(crate) mod way;
 
 use std::time::{Duration, Instant};
 

@@ -12,22 +12,44 @@ impl Pid {
         self.signal("TERM");
     }
 
+    /// Ends it at once.
+    pub(crate) fn kill(self) {
+        self.signal("KILL");
+    }
+
     /// Stops its time, until [`thaw`](Self::thaw).
     pub(crate) fn freeze(self) {
         self.signal("STOP");
     }
 
+    /// One that has ended by now is none the worse.
     pub(crate) fn thaw(self) {
-        self.signal("CONT");
+        self.send("CONT");
+    }
+
+    /// `kill -9`, of one that may have ended by itself.
+    pub(crate) fn kill_if_there(self) {
+        self.send("KILL");
+    }
+
+    /// Whether it has not ended, though nobody may have asked how it did.
+    pub(crate) fn runs(self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        !(state.is_empty() || state.starts_with(['Z', 'X']))
     }
 
     fn signal(self, name: &str) {
-        let sent = Command::new("kill")
+        assert!(self.send(name), "SIG{name} did not reach process {}", self.0);
+    }
+
+    fn send(self, name: &str) -> bool {
+        Command::new("kill")
             .args(["-s", name, &self.0.to_string()])
             .stderr(Stdio::null())
             .status()
-            .unwrap();
-        assert!(sent.success(), "SIG{name} did not reach process {}", self.0);
+            .unwrap()
+            .success()
     }
 
     /// A number of bytes from `/proc/…/status`, like `VmHWM`, the most memory it ever had.
@@ -46,6 +68,12 @@ pub(crate) struct Frozen(Pid);
 impl Frozen {
     pub(crate) fn new(pid: Pid) -> Self {
         pid.freeze();
+        Self(pid)
+    }
+
+    /// Of one that may have ended by itself.
+    pub(crate) fn if_there(pid: Pid) -> Self {
+        pid.send("STOP");
         Self(pid)
     }
 }

@@ -140,9 +140,15 @@ fn audit_log() -> Command {
 
 /// Brings a database's schema up to date, as an operator does.
 pub(crate) fn migrate(url: &str) {
+    migrate_with(url, &[]);
+}
+
+/// The same with more settings, like where the index is, whose template is made.
+pub(crate) fn migrate_with(url: &str, settings: &[(&'static str, &str)]) {
     let done = audit_log()
         .args(["migrate", "--profile", "native"])
         .env("AUDIT_DATABASE_URL", url)
+        .envs(settings.iter().copied())
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

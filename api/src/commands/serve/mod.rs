@@ -1,5 +1,7 @@
 //! `audit-log serve`: starts the parts in their order and stops them in the other.
 
+mod workers;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,20 +18,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use self::workers::Workers;
 use crate::admission::Admission;
 use crate::app::{App, Parts};
-use crate::config::{AuthMode, ServeArgs, WrongSettings};
-use crate::counter::Counter;
-use crate::expiry::Expiry;
+use crate::config::{AuthMode, DatabaseUrls, ServeArgs, WrongSettings};
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::reads::{self, Reads};
+use crate::relay::Bell;
 use crate::retention::Retention;
 use crate::routes;
+use crate::searching::Searches;
 use crate::store::migrations::Profile;
 use crate::store::{Store, preflight, tenants};
 use crate::tenants::{Tenants, default_settings};
-use crate::worker::Upkeep;
 use crate::writer::LogWriter;
 
 /// The tenant of dev mode.
@@ -57,6 +59,9 @@ pub async fn serve(
     let urls = args.database.urls().context(WrongSettings)?;
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
     let authenticator = authenticator(args).await.context(WrongSettings)?;
+    let index = args.search.index().await.context(WrongSettings)?;
+    let has_index = index.is_some();
+    let index = index.map(|index| (index, Duration::from_millis(args.search.search_timeout_ms)));
     let inspecting = timeout(START_TIMEOUT, inspect(args, &urls, &store)).await;
     let profile = inspecting.context("PostgreSQL does not answer: is the URL right?")??;
     if args.identity.auth == AuthMode::Dev {
@@ -65,24 +70,17 @@ pub async fn serve(
     }
 
     let upkeep_called = Arc::new(Notify::new());
-    let upkeep_stop = CancellationToken::new();
-    let upkeep = Upkeep {
-        options: store.worker_options.clone(),
-        profile,
-        partition_days: args.partition_days,
-        called: Arc::clone(&upkeep_called),
-    };
-    let upkeep = tokio::spawn(upkeep.run(upkeep_stop.clone()));
-    let expiry = Expiry {
-        options: store.worker_options.clone(),
-        profile,
-        days_min: args.retention_min_days.into(),
-    };
-    let expiry = tokio::spawn(expiry.run(upkeep_stop.clone()));
-    let counter = Counter { db: store.worker.clone() };
-    let counter = tokio::spawn(counter.run(upkeep_stop.clone()));
-    let (writer, mut writing) =
-        LogWriter::start(store.writer_options.clone(), store.worker_options.clone(), upkeep_called);
+    let bell = if args.queue.queue_url.is_some() { Bell::heard() } else { Bell::default() };
+    let mut workers = Workers::default();
+    workers.start_upkeep(args, &store, profile, &upkeep_called);
+    workers.start_relay(args, &urls, bell.clone()).await?;
+    workers.start_repair(args, &urls).await?;
+    let (writer, mut writing) = LogWriter::start(
+        store.writer_options.clone(),
+        store.worker_options.clone(),
+        upkeep_called,
+        bell,
+    );
 
     let app = App::new(Parts {
         writer: writer.clone(),
@@ -100,10 +98,14 @@ pub async fn serve(
             grace_h: args.retention_grace_h,
         },
         exports: Exports::default(),
+        searches: Searches::new(index, args.reader_connections),
         reads: Reads::default(),
     });
     let reads_stop = CancellationToken::new();
     let reads = tokio::spawn(reads::write(app.clone(), reads_stop.clone()));
+    if has_index {
+        workers.start_searches(&app);
+    }
     let address = listener.local_addr()?;
     info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
     tokio::select! {
@@ -120,8 +122,7 @@ pub async fn serve(
     if timeout(Duration::from_secs(args.stop_timeout_s), writing).await.is_err() {
         error!("queued entries could not be written in time; their callers have no 201");
     }
-    upkeep_stop.cancel();
-    let _ = tokio::join!(upkeep, expiry, counter);
+    workers.stop().await;
     let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");
@@ -177,11 +178,7 @@ async fn authenticator(args: &ServeArgs) -> anyhow::Result<Authenticator> {
 }
 
 /// Looks at the database and refuses one that would break a promise.
-async fn inspect(
-    args: &ServeArgs,
-    urls: &crate::config::DatabaseUrls,
-    store: &Store,
-) -> anyhow::Result<Profile> {
+async fn inspect(args: &ServeArgs, urls: &DatabaseUrls, store: &Store) -> anyhow::Result<Profile> {
     let found = preflight::inspect(urls, store).await?;
     if urls.shared {
         info!("AUDIT_DATABASE_URL serves for all: sessions step down to restricted roles");

@@ -1,0 +1,237 @@
+//! What a search has before it: the log's bounds, and how far its cursor has come.
+
+use domain::{Place, Progress, Rank, SearchCursor, Seq};
+use search::{SearchAfter, Sort};
+
+use super::log::Keep;
+use super::{Refusal, Wanted};
+use crate::app::App;
+use crate::store::bounds::{self, Bounds};
+use crate::store::range::{self, Edge, Lost, Range};
+use crate::store::{index_marks, matches};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Plan<'w> {
+    pub(super) wanted: Wanted<'w>,
+    pub(super) bounds: Bounds,
+    /// The head that the first page saw.
+    pub(super) until: Place,
+    /// The first entry that the filter can let pass.
+    first: Edge,
+    /// The mark that the database keeps.
+    pub(super) stored_mark: i64,
+    pub(super) stage: Stage,
+    /// Matches found by the pages before.
+    pub(super) before: u64,
+    /// Up to where the index answers, by a cursor; `None` without one, 0 when it has no part.
+    settled: Option<i64>,
+}
+
+/// How far the search has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Stage {
+    /// By place: this entry comes next.
+    Newest { next: Edge },
+    /// By relevance: the window of the log that begins here.
+    Window { top: Edge },
+    /// By relevance: in this window, behind this rank.
+    Within { top: Place, bottom: Place, after: Rank },
+    /// By relevance: in the index, behind this rank.
+    Ranked { after: Option<Rank> },
+}
+
+impl<'w> Plan<'w> {
+    /// Reads the bounds and looks whether the cursor still stands. Without a single entry there are
+    /// the bounds alone.
+    pub(super) async fn make(
+        app: &App,
+        wanted: Wanted<'w>,
+    ) -> Result<Result<Self, Bounds>, Refusal> {
+        let until = wanted.cursor.map(|cursor| cursor.until);
+        let tenant_id = wanted.tenant_id;
+        let reading = app.store.read(tenant_id, async |db| {
+            let (bounds, held) = bounds::get_with(&mut *db, tenant_id, until).await?;
+            let first =
+                range::first(&mut *db, tenant_id, &wanted.selection.filter, &bounds).await?;
+            let mut stored_mark = 0;
+            if app.searches.wants_stored_mark(tenant_id) {
+                stored_mark = index_marks::get(&mut *db, tenant_id).await?;
+            }
+            Ok((bounds, held, first, stored_mark))
+        });
+        let (bounds, held, first, stored_mark) = reading.await?;
+        if let Some(lost) = until.and_then(|until| look(&bounds, until, held)) {
+            return Err(Refusal::Lost(lost));
+        }
+        let Some(until) = until.or(bounds.head).filter(|head| head.seq.get() >= bounds.floor_seq)
+        else {
+            return Ok(Err(bounds));
+        };
+        let mut plan = Self {
+            wanted,
+            bounds,
+            until,
+            first,
+            stored_mark,
+            stage: start(wanted.sort, until),
+            before: 0,
+            settled: None,
+        };
+        plan.go_on()?;
+        Ok(Ok(plan))
+    }
+
+    /// Takes the cursor's place.
+    fn go_on(&mut self) -> Result<(), Refusal> {
+        let Some(cursor) = self.wanted.cursor else { return Ok(()) };
+        let floor_seq = self.bounds.floor_seq;
+        self.before = cursor.counted;
+        self.settled = (self.wanted.sort == Sort::Relevance).then_some(cursor.settled);
+        self.stage = match cursor.progress {
+            Progress::Newest { below } | Progress::Below { below }
+                if below.seq.get() < floor_seq - 1 =>
+            {
+                let oldest = self.bounds.below_floor();
+                return Err(oldest.map_or(Refusal::SourceChanged, |oldest| {
+                    Refusal::Lost(Lost::Expired { oldest })
+                }));
+            }
+            Progress::Newest { below } => Stage::Newest { next: under(below) },
+            Progress::Below { below } => Stage::Window { top: under(below) },
+            Progress::Within { top, bottom, after } => Stage::Within { top, bottom, after },
+            Progress::Ranked { after } => Stage::Ranked { after },
+        };
+        Ok(())
+    }
+
+    /// Whether the search may be the index's at all.
+    pub(super) fn may_use_index(&self) -> bool {
+        self.settled != Some(0)
+    }
+
+    /// Whether it goes on with a ranking that the index has made.
+    pub(super) fn needs_index(&self) -> bool {
+        self.needed_mark().is_some()
+    }
+
+    /// Up to where the index answers, if that was decided on the first page.
+    pub(super) fn needed_mark(&self) -> Option<i64> {
+        self.settled.filter(|settled| *settled > 0)
+    }
+
+    /// Whether the floor has moved since this was made.
+    pub(super) async fn has_moved(&self, app: &App) -> sqlx::Result<bool> {
+        let tenant_id = self.wanted.tenant_id;
+        let reading = app.store.read(tenant_id, async |db| bounds::get(&mut *db, tenant_id).await);
+        Ok(reading.await?.floor_seq != self.bounds.floor_seq)
+    }
+
+    /// Where the index goes on.
+    pub(super) fn after_in_index(&self, settled: i64) -> Option<SearchAfter> {
+        match self.stage {
+            Stage::Newest { next } if next.seq < settled => {
+                Some(SearchAfter { score: 0.0, seq: next.seq + 1 })
+            }
+            Stage::Ranked { after: Some(after) } => {
+                Some(SearchAfter { score: after.score, seq: after.seq.get() })
+            }
+            _ => None,
+        }
+    }
+
+    /// What the log is looked at for, above the mark.
+    ///
+    /// Where all of that was given already, it is looked at once more for the totals.
+    pub(super) fn log_range(&self, settled: i64) -> Range {
+        let until = Edge::of(self.until);
+        let last = match self.stage {
+            Stage::Newest { next } if next.seq > settled => next,
+            Stage::Newest { .. } | Stage::Ranked { .. } => until,
+            Stage::Window { top } => top,
+            Stage::Within { top, .. } => Edge::of(top),
+        };
+        let first = self.log_first(settled);
+        let first = match self.stage {
+            Stage::Within { bottom, .. } if bottom.seq.get() >= first.seq => Edge::of(bottom),
+            _ => first,
+        };
+        Range { first, last, bounds: self.bounds, until: Some(self.until) }
+    }
+
+    /// The first entry of the log's part.
+    pub(super) fn log_first(&self, settled: i64) -> Edge {
+        Edge { at: self.first.at, seq: self.first.seq.max(settled + 1) }
+    }
+
+    /// Whether pages before have given all of the log's part.
+    pub(super) fn is_below(&self, settled: i64) -> bool {
+        match self.stage {
+            Stage::Newest { next } => next.seq <= settled,
+            Stage::Window { .. } | Stage::Within { .. } => false,
+            Stage::Ranked { .. } => true,
+        }
+    }
+
+    /// Which matches of that are kept.
+    pub(super) fn keep(&self, settled: i64) -> Keep {
+        let most = usize::try_from(matches::LOOKED_AT_MAX).unwrap_or(usize::MAX);
+        match self.stage {
+            Stage::Newest { next } => Keep {
+                up_to: next.seq,
+                // One more, to know whether there is more.
+                most: self.wanted.limit + 1,
+                counts_on: settled > 0 || !self.wanted.facets.is_empty(),
+            },
+            Stage::Window { .. } | Stage::Within { .. } => {
+                Keep { up_to: i64::MAX, most, counts_on: true }
+            }
+            Stage::Ranked { .. } => Keep { up_to: 0, most, counts_on: true },
+        }
+    }
+}
+
+fn start(sort: Sort, until: Place) -> Stage {
+    match sort {
+        Sort::Newest => Stage::Newest { next: Edge::of(until) },
+        Sort::Relevance => Stage::Window { top: Edge::of(until) },
+    }
+}
+
+/// The entry below a place.
+fn under(place: Place) -> Edge {
+    Edge { at: place.recorded_at, seq: place.seq.get() - 1 }
+}
+
+/// What is wrong with the head that a cursor's first page saw: all below it is as it was then, as
+/// long as it is itself.
+fn look(bounds: &Bounds, until: Place, held: bool) -> Option<Lost> {
+    if until.seq.get() > bounds.head_seq() {
+        return Some(Lost::HistoryChanged);
+    }
+    match bounds.below_floor() {
+        Some(oldest) if until.seq <= oldest.seq => Some(Lost::Expired { oldest }),
+        _ => (!held).then_some(Lost::HistoryChanged),
+    }
+}
+
+/// Whether a cursor is one that a search can have given out: it is not signed.
+pub fn is_sound(cursor: &SearchCursor, sort: Sort) -> bool {
+    let SearchCursor { until, progress, settled, .. } = *cursor;
+    let below_until = |place: Place| place <= until;
+    let sound_rank = |rank: Rank| rank.score.is_finite() && rank.seq <= until.seq;
+    let (sort_fits, place_fits) = match progress {
+        Progress::Newest { below } => (sort == Sort::Newest, below_until(below)),
+        Progress::Below { below } => (sort == Sort::Relevance, below_until(below)),
+        Progress::Within { top, bottom, after } => {
+            let entries = top.seq.get() - bottom.seq.get() + 1;
+            let is_one_look = bottom <= top && entries <= matches::LOOKED_AT_MAX;
+            (sort == Sort::Relevance, below_until(top) && is_one_look && sound_rank(after))
+        }
+        Progress::Ranked { after } => {
+            let by_index = Seq::new(settled).is_some();
+            (sort == Sort::Relevance, by_index && after.is_none_or(sound_rank))
+        }
+    };
+    sort_fits && place_fits && settled <= until.seq.get()
+}
