@@ -15,7 +15,8 @@ use secrecy::SecretString;
 Exit codes: 0 every goal met, 1 below a goal, 2 an error.
 
 `make bench` builds for release, starts a PostgreSQL and runs `bench write` on it; `make bench-read`
-runs `bench read` and `bench export-slow`."
+runs `bench read` and `bench export-slow`; `make bench-search` starts OpenSearch, SQS and Lambda too,
+for `bench search` and `bench search-outage`."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -30,6 +31,10 @@ pub(crate) enum Command {
     Read(ReadArgs),
     /// Measure what an export to a slow reader costs everybody else
     ExportSlow(ExportSlowArgs),
+    /// Measure the way to the search index and searches in it, and compare with the goals
+    Search(SearchArgs),
+    /// Measure writes and searches while OpenSearch is away, and how the index catches up
+    SearchOutage(SearchOutageArgs),
     /// Measure what an entry takes on disk; one connection is enough
     Size(SizeArgs),
     /// Rival (a): all that the service does, but storing
@@ -126,6 +131,66 @@ pub(crate) struct ExportSlowArgs {
     pub(crate) full: bool,
 }
 
+/// Where the parts run that hold the search index and bring entries there.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PartsArgs {
+    /// Folder of an OpenSearch that `dev/opensearch.sh` has started
+    #[arg(long, env = "AUDIT_BENCH_OPENSEARCH", value_name = "FOLDER")]
+    pub(crate) opensearch: PathBuf,
+    /// Folder of an emulator that `dev/emulator.sh` has started
+    #[arg(long, env = "AUDIT_BENCH_EMULATOR", value_name = "FOLDER")]
+    pub(crate) emulator: PathBuf,
+    /// The release build of the Lambda, as a zip that `dev/lambda.sh` has made
+    #[arg(long, env = "AUDIT_BENCH_LAMBDA", value_name = "FILE")]
+    pub(crate) lambda: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) parts: PartsArgs,
+    /// Entries that are searched, of 200 tenants; loaded once, used again when they are there
+    #[arg(long, default_value_t = 1_000_000, value_name = "N",
+          value_parser = clap::value_parser!(i64).range(10_000..=20_000_000))]
+    pub(crate) entries: i64,
+    /// Rounds that medians are taken of
+    #[arg(long, default_value_t = 5, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// Seconds that entries are recorded where that is measured, or is gone beside
+    #[arg(long, default_value_t = 30, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(2..=600))]
+    seconds: u64,
+    /// Only some of `index`, `search`, `fresh`, `drain`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// One round, and entries for 5 s: shows that everything runs, says little about speed
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchOutageArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) parts: PartsArgs,
+    /// Seconds that OpenSearch is away, and that is measured before and after
+    #[arg(long, default_value_t = 60, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(5..=3_600))]
+    pub(crate) seconds: u64,
+    /// Entries a second that come in
+    #[arg(long, default_value_t = 3_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub(crate) rate: u32,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SizeArgs {
     #[command(flatten)]
@@ -155,6 +220,22 @@ impl WriteArgs {
 impl ReadArgs {
     pub(crate) fn rounds(&self) -> u32 {
         if self.quick { 1 } else { self.rounds }
+    }
+}
+
+impl SearchArgs {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    /// How long entries are recorded.
+    pub(crate) fn lasts(&self) -> Duration {
+        Duration::from_secs(if self.quick { 5 } else { self.seconds })
+    }
+
+    /// Whether `--only` asks for it; nothing asked is everything.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 }
 

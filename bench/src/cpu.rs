@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const TICK: u64 = 10_000_000;
 
 /// Whose time is counted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Meter {
     /// The service or its rival.
     pub(crate) server: Option<u32>,
@@ -17,6 +17,10 @@ pub(crate) struct Meter {
     pub(crate) load: Option<u32>,
     /// The parent of all of PostgreSQL's processes.
     pub(crate) postmaster: Option<u32>,
+    /// OpenSearch.
+    pub(crate) search: Option<u32>,
+    /// The emulator of SQS; with the functions that it runs.
+    pub(crate) queue: Option<u32>,
 }
 
 /// Nanoseconds since each began.
@@ -25,6 +29,8 @@ pub(crate) struct Times {
     server: u64,
     postgres: u64,
     load: u64,
+    search: u64,
+    queue: u64,
     busy: u64,
     all: u64,
 }
@@ -35,6 +41,8 @@ pub(crate) struct Shares {
     pub(crate) server: f64,
     pub(crate) postgres: f64,
     pub(crate) load: f64,
+    pub(crate) search: f64,
+    pub(crate) queue: f64,
     pub(crate) others: f64,
     /// Nobody: the rest waited, for the disk most of the time.
     pub(crate) idle: f64,
@@ -51,7 +59,9 @@ impl Meter {
         let own = |pid: Option<u32>| pid.and_then(Process::read).map_or(0, |process| process.own);
         let postgres = self.postmaster.map_or(0, with_children);
         let load = self.load.and_then(Process::read).map_or(0, |load| load.own + load.ended);
-        Some(Times { server: own(self.server), postgres, load, busy, all })
+        let queue = self.queue.map_or(0, with_functions);
+        let (server, search) = (own(self.server), own(self.search));
+        Some(Times { server, postgres, load, search, queue, busy, all })
     }
 }
 
@@ -75,9 +85,11 @@ impl Times {
         let server = part(self.server, later.server);
         let postgres = part(self.postgres, later.postgres);
         let load = part(self.load, later.load);
+        let search = part(self.search, later.search);
+        let queue = part(self.queue, later.queue);
         let busy = part(self.busy, later.busy);
-        let others = (busy - server - postgres - load).max(0.0);
-        Shares { server, postgres, load, others, idle: (1.0 - busy).max(0.0) }
+        let others = (busy - server - postgres - load - search - queue).max(0.0);
+        Shares { server, postgres, load, search, queue, others, idle: (1.0 - busy).max(0.0) }
     }
 }
 
@@ -93,6 +105,11 @@ pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
+}
+
+/// The same of the processes that one has started, the largest of them.
+pub(crate) fn peak_memory_of_children(parent: u32) -> Option<u64> {
+    children(parent).filter_map(|(pid, _)| peak_memory(pid)).max()
 }
 
 /// From now on, the peak is counted anew.
@@ -125,13 +142,23 @@ impl Process {
 
 fn with_children(postmaster: u32) -> u64 {
     let Some(parent) = Process::read(postmaster) else { return 0 };
+    let living =
+        children(postmaster).map(|(pid, child)| time_on_processor(pid).unwrap_or(child.own));
+    parent.own + parent.ended + living.sum::<u64>()
+}
+
+/// The same of processes with many threads, whose time only `stat` has as a whole.
+fn with_functions(emulator: u32) -> u64 {
+    let Some(parent) = Process::read(emulator) else { return 0 };
+    parent.own + parent.ended + children(emulator).map(|(_, child)| child.own).sum::<u64>()
+}
+
+fn children(parent: u32) -> impl Iterator<Item = (u32, Process)> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let living = pids.filter_map(|pid| {
-        let process = Process::read(pid).filter(|process| process.parent == postmaster)?;
-        Some(time_on_processor(pid).unwrap_or(process.own))
-    });
-    parent.own + parent.ended + living.sum::<u64>()
+    pids.filter_map(move |pid| {
+        Some((pid, Process::read(pid).filter(|process| process.parent == parent)?))
+    })
 }
 
 /// Of a process with a single thread, to the nanosecond: hundreds of backends, each rounded to

@@ -40,6 +40,11 @@ impl Measure {
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
+    /// At most so many times the other number and so many milliseconds more.
+    Within {
+        times: f64,
+        more_ms: f64,
+    },
 }
 
 impl<S: Copy> Comparison<S> {
@@ -53,10 +58,18 @@ impl<S: Copy> Comparison<S> {
 }
 
 impl Goal {
+    /// What of two numbers is held against the bound.
+    pub(crate) fn judged(self, own: f64, other: f64) -> f64 {
+        match self {
+            Self::AtLeast(_) | Self::AtMost(_) => own / other,
+            Self::Within { more_ms, .. } => (own - more_ms) / other,
+        }
+    }
+
     pub(crate) fn is_met_by(self, number: f64) -> bool {
         match self {
             Self::AtLeast(bound) => number >= bound,
-            Self::AtMost(bound) => number <= bound,
+            Self::AtMost(bound) | Self::Within { times: bound, .. } => number <= bound,
         }
     }
 
@@ -64,7 +77,7 @@ impl Goal {
     pub(crate) fn missed_by(self, number: f64) -> f64 {
         match self {
             Self::AtLeast(bound) => 1.0 - number / bound,
-            Self::AtMost(bound) => number / bound - 1.0,
+            Self::AtMost(bound) | Self::Within { times: bound, .. } => number / bound - 1.0,
         }
     }
 }
@@ -74,6 +87,7 @@ impl fmt::Display for Goal {
         let (sign, bound) = match self {
             Self::AtLeast(bound) => ('≥', bound),
             Self::AtMost(bound) => ('≤', bound),
+            Self::Within { times, more_ms } => return write!(f, "≤ {times:.2} × + {more_ms} ms"),
         };
         if *bound < 1_000.0 {
             write!(f, "{sign} {bound:.2}")

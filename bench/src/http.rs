@@ -60,6 +60,15 @@ impl Request {
         Self { bytes: head("GET", path, tenant_id, "auditor", more).into_bytes(), key_at: None }
     }
 
+    /// To a server that is not ours, like OpenSearch; `more` are header lines.
+    pub(crate) fn foreign(method: &str, path: &str, more: &str, body: &[u8]) -> Self {
+        let len = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\n{more}\r\n"
+        );
+        Self { bytes: [head.as_bytes(), body].concat(), key_at: None }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -104,7 +113,14 @@ impl Connection {
 
     /// Sends a request, reads the whole answer and returns its status.
     pub(crate) async fn exchange(&mut self, request: &Request) -> anyhow::Result<u16> {
-        self.stream.write_all(&request.bytes).await?;
+        self.exchange_parts(&[&request.bytes]).await
+    }
+
+    /// The same of a request that lies in pieces.
+    pub(crate) async fn exchange_parts(&mut self, request: &[&[u8]]) -> anyhow::Result<u16> {
+        for part in request {
+            self.stream.write_all(part).await?;
+        }
         self.answer.clear();
         let head_len = loop {
             self.read().await?;
@@ -128,7 +144,12 @@ impl Connection {
     pub(crate) async fn get(&mut self, request: &Request) -> anyhow::Result<&[u8]> {
         let status = self.exchange(request).await?;
         ensure!(status == 200, "expected a 200, got:\n{}", self.shown());
-        Ok(&self.answer[self.head_len..])
+        Ok(self.body())
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.answer[self.head_len..]
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
@@ -138,7 +159,7 @@ impl Connection {
     }
 
     /// The last answer, or its beginning.
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let shown = &self.answer[..self.answer.len().min(1_000)];
         String::from_utf8_lossy(shown).into_owned()
     }

@@ -4,6 +4,8 @@
 //! cargo run --release -p bench -- write [--seconds S] [--rounds N] [--only NAME,…] [--quick]
 //! cargo run --release -p bench -- read [--entries N] [--rounds N] [--only NAME,…] [--quick]
 //! cargo run --release -p bench -- export-slow [--entries N] [--seconds S] [--full]
+//! cargo run --release -p bench -- search [--entries N] [--rounds N] [--only NAME,…] [--quick]
+//! cargo run --release -p bench -- search-outage [--seconds S]
 //! cargo run --release -p bench -- size [--entries N]
 //! ```
 //!
@@ -13,7 +15,8 @@
 //! INSERT a request, which are this program again as [`rival`] servers;
 //! (c) `commit`, one connection that inserts and commits; `pgbench`, the same from C and without
 //! HTTP; and `copy`, COPY in binary. [`read`] does the same with pages, exports and filters, against
-//! psql and plain statements; [`slow`] looks at everybody else while a slow reader exports. `size`
+//! psql and plain statements; [`slow`] looks at everybody else while a slow reader exports. [`search`]
+//! compares the way to the search index, and searches there, with what its parts give alone. `size`
 //! says what an entry takes on disk, compressed too where TimescaleDB keeps the log; one connection
 //! is enough for it.
 //!
@@ -44,6 +47,7 @@ mod report;
 mod rival;
 mod rounds;
 mod row;
+mod search;
 mod server;
 mod size;
 mod slow;
@@ -80,6 +84,8 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Write(args) => load.block_on(rounds::run(&args)),
         Command::ExportSlow(args) => load.block_on(slow::run(&args)),
         Command::Read(args) => load.block_on(read::run(&args)),
+        Command::Search(args) => load.block_on(search::run(&args)),
+        Command::SearchOutage(args) => load.block_on(search::outage::run(&args)),
         Command::Size(args) => load.block_on(size::run(&args)).map(|()| true),
         Command::ServeNull(args) => rival::run(&args, Keeper::Nothing).map(|()| true),
         Command::ServeInsert(args) => rival::run(&args, Keeper::Insert).map(|()| true),

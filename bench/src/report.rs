@@ -9,13 +9,14 @@ use crate::goals::{Comparison, Goal, Measure};
 use crate::load::Sample;
 use crate::table::{Table, dash, thousands};
 
-const HEADINGS: [&str; 10] = [
+const HEADINGS: [&str; 11] = [
     "measured",
     "entries/s",
     "p50 ms",
     "p99 ms",
     "entries a commit",
     "CPU %: server, PostgreSQL, load, others, idle",
+    "OpenSearch, SQS and Lambda",
     "compared with",
     "ratio",
     "goal",
@@ -24,6 +25,9 @@ const HEADINGS: [&str; 10] = [
 
 /// What was seen of each subject, round by round.
 pub(crate) type Samples<S> = HashMap<S, Vec<Sample>>;
+
+/// Where the columns begin that say what a subject is compared with.
+const COMPARED_AT: usize = 7;
 
 /// See the module.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ impl Medians {
                 server,
                 postgres: shares(|cpu| cpu.postgres).unwrap_or_default(),
                 load: shares(|cpu| cpu.load).unwrap_or_default(),
+                search: shares(|cpu| cpu.search).unwrap_or_default(),
+                queue: shares(|cpu| cpu.queue).unwrap_or_default(),
                 others: shares(|cpu| cpu.others).unwrap_or_default(),
                 idle: shares(|cpu| cpu.idle).unwrap_or_default(),
             }),
@@ -100,7 +106,7 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
         let mut cells = vec![String::new(); HEADINGS.len()];
         what.clone_into(&mut cells[0]);
         value.clone_into(&mut cells[1]);
-        note.clone_into(&mut cells[6]);
+        note.clone_into(&mut cells[COMPARED_AT]);
         self.table.push(cells);
     }
 
@@ -109,8 +115,8 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
         let mut cells = vec![String::new(); HEADINGS.len()];
         what.clone_into(&mut cells[0]);
         value.clone_into(&mut cells[1]);
-        cells[8] = goal.to_string();
-        cells[9] = self.table.judge(goal, number);
+        cells[COMPARED_AT + 2] = goal.to_string();
+        cells[COMPARED_AT + 3] = self.table.judge(goal, number);
         self.table.push(cells);
     }
 
@@ -130,6 +136,7 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
             number(measured.p99_ms, |ms| format!("{ms:.2}")),
             measured.batch.map_or_else(String::new, |batch| format!("{batch:.1}")),
             measured.cpu.map_or_else(dash, cpu_cell),
+            measured.cpu.map_or_else(String::new, parts_cell),
         ];
         let compared = comparisons.iter().filter(|comparison| comparison.of == subject);
         let compared: Vec<_> = compared.filter_map(|comparison| self.compare(comparison)).collect();
@@ -137,7 +144,7 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
             self.table.push(std::mem::take(&mut first));
         }
         for cells in compared {
-            first.resize(6, String::new());
+            first.resize(COMPARED_AT, String::new());
             let mut row = std::mem::take(&mut first);
             row.extend(cells);
             self.table.push(row);
@@ -150,8 +157,9 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
         let own = self.medians.get(&of)?.get(measure)?;
         let (with, number, shown) = match with {
             Some(with) => {
-                let ratio = own / self.medians.get(&with)?.get(measure)?;
-                (format!("{with}{}", measure.note()), ratio, format!("{ratio:.2}"))
+                let other = self.medians.get(&with)?.get(measure)?;
+                let number = goal.map_or(own / other, |goal| goal.judged(own, other));
+                (format!("{with}{}", measure.note()), number, format!("{:.2}", own / other))
             }
             None => (measure.note().trim_start_matches(", ").to_owned(), own, String::new()),
         };
@@ -162,10 +170,18 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
 }
 
 fn cpu_cell(cpu: Shares) -> String {
-    let Shares { server, postgres, load, others, idle } = cpu;
-    let percents =
-        [server, postgres, load, others, idle].map(|part| format!("{:.0}", 100.0 * part));
-    percents.join(", ")
+    let Shares { server, postgres, load, others, idle, .. } = cpu;
+    percents([server, postgres, load, others, idle])
+}
+
+/// Nothing where they have no part in it.
+fn parts_cell(cpu: Shares) -> String {
+    let Shares { search, queue, .. } = cpu;
+    if search + queue > 0.0 { percents([search, queue]) } else { String::new() }
+}
+
+fn percents<const N: usize>(parts: [f64; N]) -> String {
+    parts.map(|part| format!("{:.0}", 100.0 * part)).join(", ")
 }
 
 #[cfg(test)]

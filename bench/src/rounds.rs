@@ -160,6 +160,7 @@ impl Bench {
             server: server.and_then(Server::pid),
             load: Some(std::process::id()),
             postmaster: self.database.postmaster,
+            ..Meter::default()
         }
     }
 

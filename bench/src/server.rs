@@ -33,6 +33,15 @@ pub(crate) struct Server {
 impl Server {
     /// `audit-log serve`, in gateway mode, its log in JSON and thrown away.
     pub(crate) async fn service(program: &Path, url: &SecretString) -> anyhow::Result<Self> {
+        Self::service_with(program, url, &[]).await
+    }
+
+    /// The same with settings besides.
+    pub(crate) async fn service_with(
+        program: &Path,
+        url: &SecretString,
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         let address = free_address()?;
         let child = Command::new(program)
             .arg("serve")
@@ -43,6 +52,7 @@ impl Server {
             .env("AUDIT_AUTH", "gateway")
             .env("AUDIT_GATEWAY_SECRET", GATEWAY_SECRET)
             .env("AUDIT_LOG_FORMAT", "json")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -17,7 +17,8 @@ use uuid::Uuid;
 use crate::database::Database;
 
 const LOAD: &str = include_str!("load.sql");
-const FINISH: &str = include_str!("finish.sql");
+/// Tells the log of what was loaded past the service: its heads, its days.
+pub(crate) const FINISH: &str = include_str!("finish.sql");
 
 /// Days that a log goes back.
 const DAYS: i32 = 28;
@@ -130,7 +131,7 @@ async fn load(
 }
 
 /// For the weeks that have passed; upkeep has made this one's.
-async fn make_partitions(owner: &mut PgConnection) -> anyhow::Result<()> {
+pub(crate) async fn make_partitions(owner: &mut PgConnection) -> anyhow::Result<()> {
     let weeks: Vec<(String, String, String)> = sqlx::query_as(
         "select
             to_char(week, '\"audit_log_\"YYYYMMDD\"_00\"'),

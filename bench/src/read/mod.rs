@@ -5,7 +5,7 @@ pub(crate) mod export;
 pub(crate) mod log;
 mod pages;
 mod rare;
-mod stats;
+pub(crate) mod stats;
 mod subject;
 
 use std::io::Write as _;
@@ -92,6 +92,7 @@ fn meter(database: &Database, service: Option<&Server>) -> Meter {
         server: service.and_then(Server::pid),
         load: Some(std::process::id()),
         postmaster: database.postmaster,
+        ..Meter::default()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::http::{Connection, Getter, Request};
 const COUNT_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Entries that may be left to count: those behind the last round of counting.
-const TAIL: i64 = 2_000;
+pub(crate) const TAIL: i64 = 2_000;
 
 /// Asks again and again; `None` when the service has no statistics.
 pub(super) async fn getter(

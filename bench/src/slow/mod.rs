@@ -140,6 +140,7 @@ impl Bench {
             server: Some(self.pid),
             load: Some(std::process::id()),
             postmaster: self.database.postmaster,
+            ..Meter::default()
         };
         let sample = load::measure(posters(&self.service, of_load).await?, plan, meter).await?;
         keep(samples, Kind::Record.beside(beside), sample);
