@@ -72,7 +72,6 @@ mod layout {
     pub(super) const PLACE_AT: usize = 2;
     pub(super) const UNTIL_AT: usize = 15;
     pub(super) const CHECK_AT: usize = 28;
-    pub(super) const LEN: usize = 36;
 }
 
 /// Bytes of a place in a cursor.
@@ -82,27 +81,21 @@ pub(crate) const PLACE_LEN: usize = 13;
 pub(crate) const TIME_LEN: usize = 8;
 
 /// Bytes of the check.
-pub(crate) const CHECK_LEN: usize = 8;
+const CHECK_LEN: usize = 8;
+
+/// Bytes of a cursor of any kind, with its check.
+const LEN_MAX: usize = 128;
 
 impl Cursor {
     /// The cursor as text: URL-safe base64 that only [`Self::decode`] reads.
     pub fn encode(&self, binding: &Binding) -> String {
-        let mut bytes = [0; layout::LEN];
-        let (payload, check) = bytes.split_at_mut(layout::CHECK_AT);
-        payload.copy_from_slice(&self.payload());
-        check.copy_from_slice(&binding.check_bits(payload));
-        URL_SAFE_NO_PAD.encode(bytes)
+        binding.seal(&self.payload())
     }
 
     /// Reads a cursor that [`Self::encode`] made for the same binding, and nothing else.
     pub fn decode(text: &str, binding: &Binding) -> Result<Self, InvalidCursor> {
-        let mut bytes = [0; layout::LEN];
-        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| InvalidCursor)?;
-        let (payload, check) = bytes.split_at(layout::CHECK_AT);
-        if len != layout::LEN || check != binding.check_bits(payload) {
-            return Err(InvalidCursor);
-        }
-        let cursor = Self::from_payload(payload);
+        let payload = binding.open(text)?;
+        let cursor = Self::from_payload(&payload);
         cursor.filter(|cursor| cursor.payload() == payload).ok_or(InvalidCursor)
     }
 
@@ -136,8 +129,24 @@ impl Binding {
         Self { tenant, filter: Some(filter) }
     }
 
+    /// The text of a cursor's bytes, with a check behind them.
+    pub(crate) fn seal(&self, payload: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode([payload, &self.check_bits(payload)].concat())
+    }
+
+    /// The bytes that [`Self::seal`] was given, so many.
+    pub(crate) fn open<const N: usize>(&self, text: &str) -> Result<[u8; N], InvalidCursor> {
+        let mut bytes = [0; LEN_MAX];
+        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| InvalidCursor)?;
+        let (payload, check) = bytes[..len].split_first_chunk().ok_or(InvalidCursor)?;
+        if check != self.check_bits(payload) {
+            return Err(InvalidCursor);
+        }
+        Ok(*payload)
+    }
+
     /// Not a signature: it finds mistakes, and a forged cursor reads nothing more than a list does.
-    pub(crate) fn check_bits(&self, payload: &[u8]) -> [u8; CHECK_LEN] {
+    fn check_bits(&self, payload: &[u8]) -> [u8; CHECK_LEN] {
         let mut hash = Sha256::new();
         hash.update(payload);
         hash.update(self.tenant.as_uuid().as_bytes());

@@ -1,8 +1,5 @@
 //! Where a search goes on.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::cursor::{self, PLACE_LEN, number, put_place, read_place};
 use crate::{Binding, InvalidCursor, Place, Seq};
 
@@ -75,7 +72,6 @@ mod layout {
     pub(super) const SETTLED_AT: usize = SEQ_AT + NUMBER_LEN;
     pub(super) const COUNTED_AT: usize = SETTLED_AT + NUMBER_LEN;
     pub(super) const CHECK_AT: usize = COUNTED_AT + NUMBER_LEN;
-    pub(super) const LEN: usize = CHECK_AT + crate::cursor::CHECK_LEN;
     /// Bytes of an entry's number, and of a count of entries.
     pub(super) const NUMBER_LEN: usize = 5;
 }
@@ -83,22 +79,13 @@ mod layout {
 impl SearchCursor {
     /// The cursor as text: URL-safe base64 that only [`Self::decode`] reads.
     pub fn encode(&self, binding: &Binding) -> String {
-        let mut bytes = [0; layout::LEN];
-        let (payload, check) = bytes.split_at_mut(layout::CHECK_AT);
-        payload.copy_from_slice(&self.payload());
-        check.copy_from_slice(&binding.check_bits(payload));
-        URL_SAFE_NO_PAD.encode(bytes)
+        binding.seal(&self.payload())
     }
 
     /// Reads a cursor that [`Self::encode`] made for the same binding, and nothing else.
     pub fn decode(text: &str, binding: &Binding) -> Result<Self, InvalidCursor> {
-        let mut bytes = [0; layout::LEN];
-        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| InvalidCursor)?;
-        let (payload, check) = bytes.split_at(layout::CHECK_AT);
-        if len != layout::LEN || check != binding.check_bits(payload) {
-            return Err(InvalidCursor);
-        }
-        let cursor = Self::from_payload(payload);
+        let payload = binding.open(text)?;
+        let cursor = Self::from_payload(&payload);
         cursor.filter(|cursor| cursor.payload() == payload).ok_or(InvalidCursor)
     }
 
