@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{milliseconds, own_id};
 use crate::client::{Body, Call};
+use crate::page::Page;
 use crate::scope::{Among, Range};
 use crate::{Fault, Index};
 
@@ -39,9 +40,9 @@ impl Index {
         if let Some(place) = after.and_then(|id| id.place_in(range.tenant_id)) {
             body["search_after"] = json!([place.seq, place.recorded_at.as_millis()]);
         }
-        let page: Page =
+        let page: Page<WireId> =
             self.routed(range.tenant_id, among, "_search", &SEARCHED_WHOLE, body).await?;
-        page.ids(range.tenant_id)
+        page.hits()?.iter().map(|hit| own_id(&hit.id, range.tenant_id)).collect()
     }
 
     /// Deletes a tenant's documents below a floor, [`IDS_MAX`] at most, and says how many: none are
@@ -58,6 +59,11 @@ impl Index {
             let reason = format!("more than {IDS_MAX} documents at once");
             return Err(Fault::Refused { status: 413, reason });
         }
+        self.delete_named(tenant_id, json!(ids)).await
+    }
+
+    /// Deletes a tenant's documents that have one of these ids.
+    pub(crate) async fn delete_named(&self, tenant_id: TenantId, ids: Value) -> Result<u64, Fault> {
         let query = json!({ "bool": { "filter": [
             { "term": { "tenant_id": tenant_id.to_string() } },
             { "ids": { "values": ids } },
@@ -65,7 +71,7 @@ impl Index {
         self.delete_by(tenant_id, query).await
     }
 
-    pub(crate) async fn delete_by(&self, tenant_id: TenantId, query: Value) -> Result<u64, Fault> {
+    async fn delete_by(&self, tenant_id: TenantId, query: Value) -> Result<u64, Fault> {
         #[derive(Deserialize)]
         struct Answer {
             deleted: u64,
@@ -123,40 +129,7 @@ const DELETED_GENTLY: [(&str, &str); 4] = [
 ];
 
 #[derive(Deserialize)]
-struct Page {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    #[serde(default)]
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    failed: u64,
-}
-
-#[derive(Deserialize, Default)]
-struct Hits {
-    #[serde(default)]
-    hits: Vec<WireId>,
-}
-
-#[derive(Deserialize)]
 struct WireId {
     #[serde(rename = "_id")]
     id: String,
-}
-
-impl Page {
-    fn ids(&self, tenant_id: TenantId) -> Result<Vec<EntryId>, Fault> {
-        if self.timed_out {
-            return Err(Fault::TimedOut);
-        }
-        if self.shards.failed > 0 {
-            let reason = "some shards did not answer".to_owned();
-            return Err(Fault::Unavailable { status: 200, reason });
-        }
-        self.hits.hits.iter().map(|hit| own_id(&hit.id, tenant_id)).collect()
-    }
 }

@@ -21,6 +21,7 @@ mod ids;
 mod index;
 mod login;
 mod names;
+mod page;
 mod query;
 mod request;
 mod scope;

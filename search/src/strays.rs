@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::ask::milliseconds;
 use crate::client::{Body, Call};
 use crate::ids::IDS_MAX;
+use crate::page::Page;
 use crate::scope::{Among, Range};
 use crate::{Fault, Index};
 
@@ -37,19 +38,16 @@ impl Index {
             "query": { "bool": { "filter": range.filters() } },
             "sort": [{ "seq": "asc" }],
         });
-        let page: Page =
+        let page: Page<Hit> =
             self.routed(range.tenant_id, Among::Searched, "_search", &STRAYS_WHOLE, body).await?;
-        page.strays()
+        let stray = |hit: Hit| Stray { id: hit.id, seq: hit.sort.0 };
+        Ok(page.hits()?.into_iter().map(stray).collect())
     }
 
     /// Deletes what is found of a tenant under these ids, at most [`IDS_MAX`] documents, and says
     /// how many there were.
     pub async fn delete_strays(&self, tenant_id: TenantId, ids: &[&str]) -> Result<u64, Fault> {
-        let query = json!({ "bool": { "filter": [
-            { "term": { "tenant_id": tenant_id.to_string() } },
-            { "ids": { "values": ids } },
-        ] } });
-        self.delete_by(tenant_id, query).await
+        self.delete_named(tenant_id, json!(ids)).await
     }
 
     /// Deletes what has these ids of entries of a range but is not found there as their tenant's, at
@@ -90,42 +88,8 @@ const STRAYS_WHOLE: [(&str, &str); 2] = [
 ];
 
 #[derive(Deserialize)]
-struct Page {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    #[serde(default)]
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    failed: u64,
-}
-
-#[derive(Deserialize, Default)]
-struct Hits {
-    #[serde(default)]
-    hits: Vec<Hit>,
-}
-
-#[derive(Deserialize)]
 struct Hit {
     #[serde(rename = "_id")]
     id: String,
     sort: (i64,),
-}
-
-impl Page {
-    fn strays(self) -> Result<Vec<Stray>, Fault> {
-        if self.timed_out {
-            return Err(Fault::TimedOut);
-        }
-        if self.shards.failed > 0 {
-            let reason = "some shards did not answer".to_owned();
-            return Err(Fault::Unavailable { status: 200, reason });
-        }
-        let stray = |hit: Hit| Stray { id: hit.id, seq: hit.sort.0 };
-        Ok(self.hits.hits.into_iter().map(stray).collect())
-    }
 }
