@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::TenantId;
-use search::{Among, Fault, Index, QUESTIONS_MAX, Range};
+use search::{Among, Fault, Index, Range};
 use tokio::time::{Instant, sleep};
 
 use super::check::Check;
 use crate::store::Store;
-use crate::store::heads::{self, Held};
+use crate::store::indexing::{self, Log};
 
 pub(super) const PART: &str = "index";
 
@@ -33,12 +33,16 @@ struct Sums {
 
 impl Sums {
     /// A log that is not in the index as it should be.
-    fn differ(&mut self, held: &Held, indexed: u64) {
-        self.entries += held.len();
-        self.missing += held.len().saturating_sub(indexed);
-        self.surplus += indexed.saturating_sub(held.len());
+    fn differ(&mut self, held: &Log, indexed: u64) {
+        self.entries += entries(held);
+        self.missing += entries(held).saturating_sub(indexed);
+        self.surplus += indexed.saturating_sub(entries(held));
         self.example = self.example.or(Some(held.tenant_id));
     }
+}
+
+fn entries(log: &Log) -> u64 {
+    log.len().unsigned_abs()
 }
 
 /// Counts. What the logs held at the beginning may take `wait` to get into the index.
@@ -80,10 +84,9 @@ fn judge(check: &mut Check, sums: Sums) {
 async fn count(store: &Store, index: &Index, wait_until: Instant) -> anyhow::Result<Sums> {
     let mut sums = Sums::default();
     let mut after = None;
-    let page_len = i64::try_from(QUESTIONS_MAX)?;
     // Each page is of later tenants than the one before.
     loop {
-        let logs = heads::page(&store.worker, after, page_len).await?;
+        let logs = indexing::logs(&store.worker, after).await?;
         let Some(last) = logs.last() else { return Ok(sums) };
         after = Some(last.tenant_id);
         count_page(store, index, logs, wait_until, &mut sums).await?;
@@ -94,7 +97,7 @@ async fn count(store: &Store, index: &Index, wait_until: Instant) -> anyhow::Res
 async fn count_page(
     store: &Store,
     index: &Index,
-    mut logs: Vec<Held>,
+    mut logs: Vec<Log>,
     wait_until: Instant,
     sums: &mut Sums,
 ) -> anyhow::Result<()> {
@@ -122,12 +125,8 @@ async fn count_page(
 }
 
 /// The logs whose documents are not as many as their entries, with that number; the others count.
-async fn differing(
-    index: &Index,
-    logs: &[Held],
-    sums: &mut Sums,
-) -> Result<Vec<(Held, u64)>, Fault> {
-    let range = |held: &Held| Range {
+async fn differing(index: &Index, logs: &[Log], sums: &mut Sums) -> Result<Vec<(Log, u64)>, Fault> {
+    let range = |held: &Log| Range {
         tenant_id: held.tenant_id,
         first_seq: held.floor_seq,
         last_seq: held.head_seq,
@@ -143,16 +142,16 @@ async fn differing(
     }
     let counted = logs.into_iter().zip(counts);
     let (same, differing): (Vec<_>, _) =
-        counted.partition(|(held, indexed)| held.len() == *indexed);
-    sums.entries += same.iter().map(|(held, _)| held.len()).sum::<u64>();
+        counted.partition(|(held, indexed)| entries(held) == *indexed);
+    sums.entries += same.iter().map(|(held, _)| entries(held)).sum::<u64>();
     Ok(differing)
 }
 
 /// What has expired meanwhile is missing from nothing.
-async fn raise_floors(store: &Store, logs: &mut [Held]) -> anyhow::Result<()> {
+async fn raise_floors(store: &Store, logs: &mut [Log]) -> anyhow::Result<()> {
     let first = logs.first().context("no log to look at again")?.tenant_id;
     let before = TenantId::new(uuid::Uuid::from_u128(first.as_uuid().as_u128().saturating_sub(1)));
-    let page = heads::page(&store.worker, Some(before), i64::try_from(QUESTIONS_MAX)?).await?;
+    let page = indexing::logs(&store.worker, Some(before)).await?;
     let floors: BTreeMap<_, _> =
         page.iter().map(|held| (held.tenant_id.as_uuid(), held.floor_seq)).collect();
     for held in logs {

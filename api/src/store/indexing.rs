@@ -3,7 +3,7 @@
 //! The worker sees all logs; entries and places are read as the reader that sees one tenant.
 
 use domain::{Filter, Order, Place, TenantId, Timestamp};
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{FromRow, PgConnection, PgExecutor, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -92,40 +92,32 @@ pub async fn release_reindex(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// The columns of a [`LogRow`]; what follows says of which logs.
+const LOGS: &str = "
+    select
+        h.tenant_id, h.seq as head_seq, h.recorded_at as head_at, f.floor_seq, f.floor_at,
+        coalesce(c.seq, 0) as relayed_seq
+    from log_head h
+    join log_floor f using (tenant_id)
+    left join log_cursor c on c.tenant_id = h.tenant_id and c.consumer = 'relay'
+";
+
 /// Reads the logs after a tenant's, by its id, at most [`LOGS_MAX`].
 pub async fn logs(db: impl PgExecutor<'_>, after: Option<TenantId>) -> sqlx::Result<Vec<Log>> {
-    let rows: Vec<LogRow> = sqlx::query_as(
-        "select
-            h.tenant_id, h.seq as head_seq, h.recorded_at as head_at, f.floor_seq, f.floor_at,
-            coalesce(c.seq, 0) as relayed_seq
-         from log_head h
-         join log_floor f using (tenant_id)
-         left join log_cursor c on c.tenant_id = h.tenant_id and c.consumer = 'relay'
-         where $1::uuid is null or h.tenant_id > $1
-         order by h.tenant_id
-         limit $2",
-    )
-    .bind(after.map(|id| id.as_uuid()))
-    .bind(LOGS_MAX)
-    .fetch_all(db)
-    .await?;
+    let mut query = QueryBuilder::<Postgres>::new(LOGS);
+    if let Some(after) = after {
+        query.push(" where h.tenant_id > ").push_bind(after.as_uuid());
+    }
+    query.push(" order by h.tenant_id limit ").push_bind(LOGS_MAX);
+    let rows: Vec<LogRow> = query.build_query_as().fetch_all(db).await?;
     Ok(rows.into_iter().map(LogRow::log).collect())
 }
 
 /// Reads one log; `None` when there is no such tenant.
 pub async fn log(db: impl PgExecutor<'_>, tenant_id: TenantId) -> sqlx::Result<Option<Log>> {
-    let row: Option<LogRow> = sqlx::query_as(
-        "select
-            h.tenant_id, h.seq as head_seq, h.recorded_at as head_at, f.floor_seq, f.floor_at,
-            coalesce(c.seq, 0) as relayed_seq
-         from log_head h
-         join log_floor f using (tenant_id)
-         left join log_cursor c on c.tenant_id = h.tenant_id and c.consumer = 'relay'
-         where h.tenant_id = $1",
-    )
-    .bind(tenant_id.as_uuid())
-    .fetch_optional(db)
-    .await?;
+    let mut query = QueryBuilder::<Postgres>::new(LOGS);
+    query.push(" where h.tenant_id = ").push_bind(tenant_id.as_uuid());
+    let row: Option<LogRow> = query.build_query_as().fetch_optional(db).await?;
     Ok(row.map(LogRow::log))
 }
 
@@ -204,7 +196,7 @@ pub async fn numbers_between(
 }
 
 /// What every entry passes.
-static ALL: Filter = Filter::ALL;
+pub(super) static ALL: Filter = Filter::ALL;
 
 /// A walk over all entries of a range of numbers that have not expired, upwards; `None` when there
 /// are none.

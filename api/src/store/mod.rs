@@ -12,7 +12,6 @@ pub mod entries;
 pub mod erasure;
 pub mod expiry;
 pub mod filter;
-pub mod heads;
 pub mod index_marks;
 pub mod indexing;
 pub mod marks;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::range::{self, CLOCKS_APART_MS, From, Lost, Range};
 use super::walk::{Step, Walk};
-use super::{Store, from_sql, to_sql};
+use super::{Store, from_sql, indexing, to_sql};
 
 /// Logs that [`behind`] gives, and that [`enrol`] takes on, at most.
 pub const LOGS_MAX: i64 = 1_000;
@@ -215,7 +215,8 @@ pub async fn read_after(
             if range.first.seq > range.last.seq {
                 return Ok(range.until);
             }
-            step(db, lease.tenant_id, &range, entries_max, take).await?;
+            let walk = Walk::new(lease.tenant_id, &indexing::ALL, Order::Asc, &range);
+            step(db, lease.tenant_id, walk, entries_max, take).await?;
             Ok(None)
         })
         .await
@@ -242,47 +243,32 @@ async fn range_after(db: &mut PgConnection, lease: Lease) -> sqlx::Result<Range>
     found.map_err(|lost| sqlx::Error::Protocol(format!("a log's beginning is lost: {lost:?}")))
 }
 
-/// Gives `take` the entries of a log from one number to another, at most so many; returns whether
-/// any could be there. For sending again what was sent before.
+/// Gives `take` the entries of a log from one number to another, at most so many, those that have
+/// expired aside. For sending again what was sent before.
 pub async fn read_range(
     store: &Store,
     tenant_id: TenantId,
-    (first_seq, last_seq): (i64, i64),
+    range: (i64, i64),
     entries_max: i64,
     take: impl FnMut(&StoredEntry<'_>) -> ControlFlow<()>,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<()> {
     store
-        .read(tenant_id, async |db| {
-            let start = From::start(Order::Asc);
-            let found = range::find(db, tenant_id, &Filter::default(), start).await?;
-            let Ok(mut range) = found else { return Ok(false) };
-            range.last.seq = range.last.seq.min(last_seq);
-            if first_seq > range.first.seq {
-                let Some(edge) = range::edge_at(db, tenant_id, &range, first_seq).await? else {
-                    return Ok(false);
-                };
-                range.first = edge;
-            }
-            if range.first.seq > range.last.seq {
-                return Ok(false);
-            }
-            step(db, tenant_id, &range, entries_max, take).await?;
-            Ok(true)
+        .read(tenant_id, async |db| match indexing::walk(&mut *db, tenant_id, range).await? {
+            Some(walk) => step(db, tenant_id, walk, entries_max, take).await,
+            None => Ok(()),
         })
         .await
 }
 
-/// One statement's worth of a range.
+/// One statement's worth of a walk.
 async fn step(
     db: &mut PgConnection,
     tenant_id: TenantId,
-    range: &Range,
+    mut walk: Walk<'_>,
     entries_max: i64,
-    mut take: impl FnMut(&StoredEntry<'_>) -> ControlFlow<()>,
+    take: impl FnMut(&StoredEntry<'_>) -> ControlFlow<()>,
 ) -> sqlx::Result<()> {
-    let everything = Filter::default();
-    let mut walk = Walk::new(tenant_id, &everything, Order::Asc, range);
-    let step = walk.step_by_copy(db, entries_max, &mut take).await?;
+    let step = walk.step_by_copy(db, entries_max, take).await?;
     if step == Step::Moved && walk.last().is_none() {
         // They expired just now; the next look begins at the new floor.
         tracing::debug!(tenant.id = %tenant_id, "entries to be sent are gone");
