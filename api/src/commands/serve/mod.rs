@@ -60,8 +60,7 @@ pub async fn serve(
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
     let authenticator = authenticator(args).await.context(WrongSettings)?;
     let index = args.search.index().await.context(WrongSettings)?;
-    let has_index = index.is_some();
-    let index = index.map(|index| (index, Duration::from_millis(args.search.search_timeout_ms)));
+    let queue = workers::queue(&args.queue).await?;
     let inspecting = timeout(START_TIMEOUT, inspect(args, &urls, &store)).await;
     let profile = inspecting.context("PostgreSQL does not answer: is the URL right?")??;
     if args.identity.auth == AuthMode::Dev {
@@ -70,11 +69,15 @@ pub async fn serve(
     }
 
     let upkeep_called = Arc::new(Notify::new());
-    let bell = if args.queue.queue_url.is_some() { Bell::heard() } else { Bell::default() };
+    let bell = if queue.is_some() { Bell::heard() } else { Bell::default() };
     let mut workers = Workers::default();
     workers.start_upkeep(args, &store, profile, &upkeep_called);
-    workers.start_relay(args, &urls, bell.clone()).await?;
-    workers.start_repair(args, &urls).await?;
+    workers.start_relay(&urls, queue.clone(), bell.clone()).await?;
+    if let Some(index) = index.clone() {
+        workers.start_repair(&urls, queue, index, args.repair)?;
+    }
+    let has_index = index.is_some();
+    let index = index.map(|index| (index, Duration::from_millis(args.search.search_timeout_ms)));
     let (writer, mut writing) = LogWriter::start(
         store.writer_options.clone(),
         store.worker_options.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use search::Index;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::app::App;
-use crate::config::{DatabaseUrls, QueueArgs, ServeArgs, WrongSettings};
+use crate::config::{DatabaseUrls, QueueArgs, RepairArgs, ServeArgs, WrongSettings};
 use crate::counter::Counter;
 use crate::expiry::Expiry;
 use crate::queue::SqsQueue;
@@ -67,13 +68,13 @@ impl Workers {
     /// Sends entries to the queue, where there is one; else nothing waits for being sent.
     pub(super) async fn start_relay(
         &mut self,
-        args: &ServeArgs,
         urls: &DatabaseUrls,
+        queue: Option<Queue>,
         bell: Bell,
     ) -> anyhow::Result<()> {
         // A store of its own: the relay takes no connection from a handler, and waits for none.
         let store = Store::new(urls, RELAY_CONNECTIONS).context(WrongSettings)?;
-        let Some((queue, send_bytes_max)) = queue(&args.queue).await? else {
+        let Some((queue, send_bytes_max)) = queue else {
             store::relay::hold_expiry(&store.worker, false).await?;
             store.worker.close().await;
             return Ok(());
@@ -84,17 +85,17 @@ impl Workers {
         Ok(())
     }
 
-    /// Compares the index with the log, where there is one; what it lacks goes through the queue, or
+    /// Compares the index with the log; what it lacks goes through the queue, or
     /// straight into it.
-    pub(super) async fn start_repair(
+    pub(super) fn start_repair(
         &mut self,
-        args: &ServeArgs,
         urls: &DatabaseUrls,
+        queue: Option<Queue>,
+        index: Index,
+        period: RepairArgs,
     ) -> anyhow::Result<()> {
-        let Some(index) = args.search.index().await.context(WrongSettings)? else { return Ok(()) };
         let store = Store::new(urls, REPAIR_CONNECTIONS).context(WrongSettings)?;
-        let period = args.repair;
-        if let Some((queue, send_bytes_max)) = queue(&args.queue).await? {
+        if let Some((queue, send_bytes_max)) = queue {
             self.keep("repair", move |stop| {
                 let (store, index) = (store.clone(), index.clone());
                 let way =
@@ -147,7 +148,10 @@ impl Workers {
 }
 
 /// The queue and what one send holds at most, in bytes.
-async fn queue(args: &QueueArgs) -> anyhow::Result<Option<(Arc<SqsQueue>, usize)>> {
+pub(super) type Queue = (Arc<SqsQueue>, usize);
+
+/// The queue, where there is one.
+pub(super) async fn queue(args: &QueueArgs) -> anyhow::Result<Option<Queue>> {
     let Some(url) = &args.queue_url else { return Ok(None) };
     let queue = SqsQueue::new(url).await.context(WrongSettings)?;
     Ok(Some((Arc::new(queue), usize::try_from(args.queue_send_kib)? << 10)))
