@@ -119,12 +119,7 @@ impl Indexed {
         warn!(tenant.id = %tenant_id, mark, settled, "the index does not hold what it has held");
         let all = [(bounds.floor_seq, bounds.head_seq())];
         let counts = self.ask(async |index| index.counts(tenant_id, &all).await).await?;
-        let counted = Counted {
-            settled,
-            floor_seq: bounds.floor_seq,
-            expected: marks::len(all[0]),
-            indexed: counts.iter().sum(),
-        };
+        let counted = Counted { bounds: *bounds, settled, indexed: counts.iter().sum() };
         self.marks.note(tenant_id, counted);
         Ok(counted)
     }
@@ -184,12 +179,8 @@ fn ranges(bounds: &Bounds, mark: i64) -> Vec<(i64, i64)> {
 /// What the counts of [`ranges`] say; `None` when there is not what the mark says.
 fn counted(bounds: &Bounds, mark: i64, ranges: &[(i64, i64)], counts: &[u64]) -> Option<Counted> {
     let settled = marks::advance(bounds.floor_seq - 1, ranges, counts);
-    (settled >= mark).then(|| Counted {
-        settled,
-        floor_seq: bounds.floor_seq,
-        expected: marks::len((bounds.floor_seq, bounds.head_seq())),
-        indexed: counts.iter().sum(),
-    })
+    let counted = Counted { bounds: *bounds, settled, indexed: counts.iter().sum() };
+    (settled >= mark).then_some(counted)
 }
 
 /// The value of a facet as the entries have it: a severity may come as its rank.

@@ -67,8 +67,8 @@ pub(super) struct Keep {
     pub(super) counts_on: bool,
 }
 
-/// What a look at the log has brought.
-#[derive(Debug)]
+/// What a look at the log has brought; by default, at a range without a single entry.
+#[derive(Debug, Default)]
 pub(super) struct Part {
     /// From new to old.
     pub(super) matches: Vec<Match>,
@@ -86,6 +86,9 @@ pub(super) async fn look(
     keep: Keep,
     until: Option<Instant>,
 ) -> Result<Part, Refusal> {
+    if range.first.seq > range.last.seq {
+        return Ok(Part::default());
+    }
     let _turn = searches.turn(range.last.seq - range.first.seq).await?;
     let (mut matches, mut tally) = (Vec::new(), Tally::default());
     let take = |entry: &StoredEntry<'_>| {

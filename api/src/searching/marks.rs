@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::TenantId;
 
+use crate::store::bounds::Bounds;
 use crate::store::index_marks::MARKS_MAX;
 
 /// Logs whose marks are remembered.
@@ -27,14 +28,19 @@ const PARTS: i64 = 32;
 /// What has been counted of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counted {
+    /// The log's bounds that it was counted between.
+    pub(super) bounds: Bounds,
     /// The mark.
     pub(super) settled: i64,
-    /// The floor that it was counted from.
-    pub(super) floor_seq: i64,
-    /// Entries from the floor to the head.
-    pub(super) expected: u64,
-    /// Documents there.
+    /// Documents from the floor to the head.
     pub(super) indexed: u64,
+}
+
+impl Counted {
+    /// Entries from the floor to the head.
+    pub(super) fn expected(&self) -> u64 {
+        len((self.bounds.floor_seq, self.bounds.head_seq()))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +49,8 @@ struct Known {
     at: Instant,
     /// What is written of it.
     stored: i64,
+    /// Whether the log was the same the time before.
+    is_quiet: bool,
 }
 
 /// See the module.
@@ -60,15 +68,36 @@ impl Marks {
     /// What was counted a moment ago from this floor.
     pub(super) fn fresh(&self, tenant_id: TenantId, floor_seq: i64) -> Option<Counted> {
         let known = self.lock().get(&tenant_id).copied()?;
-        let fresh = known.at.elapsed() < COUNTED_FOR && known.counted.floor_seq == floor_seq;
+        let fresh = known.at.elapsed() < COUNTED_FOR && known.counted.bounds.floor_seq == floor_seq;
         fresh.then_some(known.counted)
+    }
+
+    /// The bounds of a log that seems to rest, all of it in the index when they were last seen.
+    pub(super) fn resting(&self, tenant_id: TenantId) -> Option<Bounds> {
+        let known = self.lock().get(&tenant_id).copied()?;
+        let Counted { bounds, settled, .. } = known.counted;
+        let is_whole = settled == bounds.head_seq() && settled >= bounds.floor_seq;
+        (known.is_quiet && is_whole).then_some(bounds)
+    }
+
+    /// The log does not rest.
+    pub(super) fn stir(&self, tenant_id: TenantId) {
+        if let Some(known) = self.lock().get_mut(&tenant_id) {
+            known.is_quiet = false;
+        }
     }
 
     /// Remembers what was counted just now.
     pub(super) fn note(&self, tenant_id: TenantId, counted: Counted) {
         let mut all = self.lock();
-        let stored = all.get(&tenant_id).map_or(0, |known| known.stored);
-        all.insert(tenant_id, Known { counted, at: Instant::now(), stored });
+        let before = all.get(&tenant_id);
+        let known = Known {
+            counted,
+            at: Instant::now(),
+            stored: before.map_or(0, |known| known.stored),
+            is_quiet: before.is_some_and(|known| known.counted.bounds == counted.bounds),
+        };
+        all.insert(tenant_id, known);
         if all.len() > KNOWN_MAX {
             let oldest = all.iter().min_by_key(|(_, known)| known.at).map(|(id, _)| *id);
             oldest.and_then(|id| all.remove(&id));
@@ -143,6 +172,7 @@ pub(super) fn parts((first, last): (i64, i64)) -> Vec<(i64, i64)> {
 
 #[cfg(test)]
 mod tests {
+    use domain::{Place, Seq, Timestamp};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -153,7 +183,9 @@ mod tests {
     }
 
     fn counted(settled: i64) -> Counted {
-        Counted { settled, floor_seq: 1, expected: 9, indexed: 9 }
+        let at = Timestamp::from_millis(9);
+        let head = Seq::new(9).map(|seq| Place { recorded_at: at, seq });
+        Counted { bounds: Bounds { head, floor_seq: 1, floor_at: at }, settled, indexed: 9 }
     }
 
     #[test]
@@ -167,6 +199,22 @@ mod tests {
         marks.lower(tenant(1), 3);
         assert_eq!((marks.settled(tenant(1)), marks.fresh(tenant(1), 1)), (Some(3), None));
         assert_eq!(marks.take_moved(), [(tenant(1), 3)]);
+    }
+
+    #[test]
+    fn a_log_rests_when_it_was_the_same_twice_and_all_of_it_was_there() {
+        let marks = Marks::default();
+        marks.note(tenant(1), counted(9));
+        assert_eq!(marks.resting(tenant(1)), None, "seen once");
+        marks.note(tenant(1), counted(9));
+        assert_eq!(marks.resting(tenant(1)), Some(counted(9).bounds));
+        marks.stir(tenant(1));
+        assert_eq!(marks.resting(tenant(1)), None, "somebody knows better");
+        marks.note(tenant(1), counted(8));
+        assert_eq!(marks.resting(tenant(1)), None, "an entry is missing");
+        let grown = Bounds { floor_seq: 2, ..counted(9).bounds };
+        marks.note(tenant(1), Counted { bounds: grown, ..counted(9) });
+        assert_eq!(marks.resting(tenant(1)), None, "its floor has moved");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub use self::plan::is_sound;
 use self::plan::{Plan, Stage};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::store::bounds::Bounds;
 use crate::store::matches;
 use crate::store::range::Lost;
 
@@ -119,6 +120,11 @@ impl Searches {
         self.indexed.as_ref().is_some_and(|indexed| indexed.marks.settled(tenant_id).is_none())
     }
 
+    /// The bounds of a log that seems to rest and to be all in the index.
+    fn resting(&self, tenant_id: TenantId) -> Option<Bounds> {
+        self.indexed.as_ref()?.marks.resting(tenant_id)
+    }
+
     /// Waits for a turn to look at so many entries, so that others find a connection.
     async fn turn(&self, entries: i64) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
         if entries <= TAIL_SHORT {
@@ -135,6 +141,11 @@ impl Searches {
 
 /// Searches a log.
 pub async fn find(app: &App, wanted: Wanted<'_>) -> Result<Page, Refusal> {
+    if let Some(plan) = Plan::at_rest(app, wanted)
+        && let Some(page) = attempt(app, &plan, false).await?
+    {
+        return Ok(page);
+    }
     for turn in 1..=TRIES_MAX {
         let plan = match Plan::make(app, wanted).await? {
             Ok(plan) => plan,
@@ -178,6 +189,7 @@ async fn attempt(app: &App, plan: &Plan<'_>, is_last: bool) -> Result<Option<Pag
     let findings = match by_index {
         ByIndex::Done(findings) => findings,
         ByIndex::Again if !is_last => return Ok(None),
+        _ if plan.is_guess => return Ok(None),
         ByIndex::Empty(_) | ByIndex::Unavailable | ByIndex::Again if plan.needs_index() => {
             return Err(Refusal::SourceChanged);
         }

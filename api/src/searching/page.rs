@@ -10,7 +10,7 @@ use super::order::{self, Item, Sequence, Window};
 use super::plan::{Plan, Stage};
 use super::{Findings, Refusal};
 use crate::app::App;
-use crate::store::bounds::{self, Bounds};
+use crate::store::bounds::Bounds;
 use crate::store::places;
 
 /// JSON on a page, unless a single entry has more.
@@ -88,7 +88,6 @@ struct Entries {
     /// Items that the log does not have.
     missing: Vec<Place>,
     highlights: Vec<(EntryId, Vec<Highlight>)>,
-    floor_seq: i64,
 }
 
 /// Reads the entries; no page when some are not there, unless this is the last try.
@@ -99,14 +98,16 @@ pub(super) async fn make(
     is_last: bool,
 ) -> Result<Option<Page>, Refusal> {
     let sequence = sequence(plan, findings);
-    let entries = read(app, plan, &sequence.items).await?;
-    if entries.floor_seq != plan.bounds.floor_seq {
+    let (entries, bounds) = read(app, plan, &sequence.items).await?;
+    let tenant_id = plan.wanted.tenant_id;
+    if plan.is_outdated(&bounds) {
+        app.searches.indexed.iter().for_each(|it| it.marks.stir(tenant_id));
         return Ok(None);
     }
     if let Some(missing) = entries.missing.iter().min() {
         // Documents of entries that the log does not have: what it counted is not what it holds.
         let below = missing.seq.get() - 1;
-        app.searches.indexed.iter().for_each(|it| it.marks.lower(plan.wanted.tenant_id, below));
+        app.searches.indexed.iter().for_each(|it| it.marks.lower(tenant_id, below));
         if !is_last && !plan.needs_index() {
             return Ok(None);
         }
@@ -129,7 +130,7 @@ fn compose(plan: &Plan<'_>, findings: &Findings, sequence: &Sequence, entries: E
         floor_seq: plan.bounds.floor_seq,
         scanned_to,
         source: if findings.settled > 0 { Source::Index } else { Source::Log },
-        indexed: findings.counted.map(|counted| (counted.expected, counted.indexed)),
+        indexed: findings.counted.map(|counted| (counted.expected(), counted.indexed)),
         total,
         total_is_exact: total_is_exact && entries.missing.is_empty(),
         facets: facets(plan, findings),
@@ -220,24 +221,27 @@ fn facets(plan: &Plan<'_>, findings: &Findings) -> Vec<(FacetField, Vec<(String,
     plan.wanted.facets.iter().map(sum).collect()
 }
 
-/// Reads entries in the order of the page until it is full.
-async fn read(app: &App, plan: &Plan<'_>, items: &[Item]) -> sqlx::Result<Entries> {
+/// Reads entries in the order of the page until it is full, and the log's bounds with them.
+async fn read(app: &App, plan: &Plan<'_>, items: &[Item]) -> sqlx::Result<(Entries, Bounds)> {
     let tenant_id = plan.wanted.tenant_id;
+    let places: Vec<Place> = items.iter().map(|item| item.place).collect();
     let reading = app.store.read(tenant_id, async |db| {
         let mut entries = Entries::default();
-        for chunk in items.chunks(places::PLACES_MAX) {
-            let chunk: Vec<Place> = chunk.iter().map(|item| item.place).collect();
+        let mut chunks = places.chunks(places::PLACES_MAX);
+        // Of no place at all there are still the bounds.
+        let mut chunk = chunks.next().unwrap_or_default();
+        loop {
             let mut found = HashMap::with_capacity(chunk.len());
             let keep = |entry: &StoredEntry<'_>| {
                 found.insert(entry.place, entry_of(plan, entry));
             };
-            places::read(&mut *db, tenant_id, &chunk, keep).await?;
-            if !entries.add(plan, &chunk, &mut found) {
-                break;
+            let bounds = places::read(&mut *db, tenant_id, chunk, keep).await?;
+            let is_full = !entries.add(plan, chunk, &mut found);
+            match chunks.next() {
+                Some(next) if !is_full => chunk = next,
+                _ => return Ok((entries, bounds)),
             }
         }
-        entries.floor_seq = bounds::get(&mut *db, tenant_id).await?.floor_seq;
-        Ok(entries)
     });
     reading.await
 }

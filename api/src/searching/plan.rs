@@ -26,6 +26,8 @@ pub(super) struct Plan<'w> {
     pub(super) before: u64,
     /// Up to where the index answers, by a cursor; `None` without one, 0 when it has no part.
     settled: Option<i64>,
+    /// Whether the bounds are those of a while ago, and nobody has looked since.
+    pub(super) is_guess: bool,
 }
 
 /// How far the search has come.
@@ -42,6 +44,18 @@ pub(super) enum Stage {
 }
 
 impl<'w> Plan<'w> {
+    /// The plan for a log that seems to rest and to be all in the index, made without looking: what
+    /// reads the entries for the page sees whether it was so.
+    pub(super) fn at_rest(app: &App, wanted: Wanted<'w>) -> Option<Self> {
+        if wanted.cursor.is_some() {
+            return None;
+        }
+        let bounds = app.searches.resting(wanted.tenant_id)?;
+        let first = Edge { at: bounds.floor_at, seq: bounds.floor_seq };
+        let plan = Self::new(wanted, bounds, bounds.head?, first);
+        Some(Self { is_guess: true, ..plan })
+    }
+
     /// Reads the bounds and looks whether the cursor still stands. Without a single entry there are
     /// the bounds alone.
     pub(super) async fn make(
@@ -68,18 +82,30 @@ impl<'w> Plan<'w> {
         else {
             return Ok(Err(bounds));
         };
-        let mut plan = Self {
+        let mut plan = Self { stored_mark, ..Self::new(wanted, bounds, until, first) };
+        plan.go_on()?;
+        Ok(Ok(plan))
+    }
+
+    /// From the beginning of the search.
+    fn new(wanted: Wanted<'w>, bounds: Bounds, until: Place, first: Edge) -> Self {
+        Self {
             wanted,
             bounds,
             until,
             first,
-            stored_mark,
+            stored_mark: 0,
             stage: start(wanted.sort, until),
             before: 0,
             settled: None,
-        };
-        plan.go_on()?;
-        Ok(Ok(plan))
+            is_guess: false,
+        }
+    }
+
+    /// Whether the page that was planned is not the one that these bounds ask for.
+    pub(super) fn is_outdated(&self, bounds: &Bounds) -> bool {
+        let has_grown = self.is_guess && bounds.head != self.bounds.head;
+        has_grown || bounds.floor_seq != self.bounds.floor_seq
     }
 
     /// Takes the cursor's place.

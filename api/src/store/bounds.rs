@@ -1,7 +1,8 @@
 //! Where a log begins and ends.
 
 use domain::{Place, Seq, TenantId, Timestamp};
-use sqlx::{FromRow, PgExecutor, QueryBuilder};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgExecutor, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 
 use super::{from_sql, to_sql};
@@ -17,13 +18,26 @@ pub struct Bounds {
     pub floor_at: Timestamp,
 }
 
+/// The columns of [`of`], in `log_bound`.
+pub(super) const COLUMNS: &str = "head_seq, head_recorded_at, floor_seq, floor_at";
+
 #[derive(FromRow)]
 struct BoundsRow {
     head_seq: i64,
     head_recorded_at: OffsetDateTime,
     floor_seq: i64,
     floor_at: OffsetDateTime,
-    held: bool,
+}
+
+/// The bounds in a row that has [`COLUMNS`].
+pub(super) fn of(row: &PgRow) -> sqlx::Result<Bounds> {
+    let row = BoundsRow::from_row(row)?;
+    let recorded_at = from_sql(row.head_recorded_at);
+    Ok(Bounds {
+        head: Seq::new(row.head_seq).map(|seq| Place { recorded_at, seq }),
+        floor_seq: row.floor_seq,
+        floor_at: from_sql(row.floor_at),
+    })
 }
 
 impl Bounds {
@@ -51,7 +65,8 @@ pub async fn get_with(
     tenant_id: TenantId,
     place: Option<Place>,
 ) -> sqlx::Result<(Bounds, bool)> {
-    let mut query = QueryBuilder::new("select head_seq, head_recorded_at, floor_seq, floor_at, ");
+    let mut query = QueryBuilder::new("select ");
+    query.push(COLUMNS).push(", ");
     if let Some(place) = place {
         query.push("exists (select from entry where tenant_id = ");
         query.push_bind(tenant_id.as_uuid());
@@ -61,12 +76,6 @@ pub async fn get_with(
         query.push("true");
     }
     query.push(" as held from log_bound where tenant_id = ").push_bind(tenant_id.as_uuid());
-    let row: BoundsRow = query.build_query_as().fetch_one(db).await?;
-    let recorded_at = from_sql(row.head_recorded_at);
-    let bounds = Bounds {
-        head: Seq::new(row.head_seq).map(|seq| Place { recorded_at, seq }),
-        floor_seq: row.floor_seq,
-        floor_at: from_sql(row.floor_at),
-    };
-    Ok((bounds, row.held))
+    let row = query.build().fetch_one(db).await?;
+    Ok((of(&row)?, row.try_get("held")?))
 }

@@ -34,6 +34,13 @@ pub struct Looked {
     pub has_moved: bool,
 }
 
+impl Default for Looked {
+    /// At the end of a range without a single entry.
+    fn default() -> Self {
+        Self { last: None, is_done: true, has_moved: false }
+    }
+}
+
 /// Gives the entries of a range that match to `take`, from new to old, until it has had enough.
 ///
 /// With a time to end at it ends there, but for its first entry.

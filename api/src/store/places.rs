@@ -5,6 +5,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
+use super::bounds::{self, Bounds};
 use super::{rows, to_sql};
 
 /// Places that are read at a time.
@@ -13,24 +14,29 @@ pub const PLACES_MAX: usize = 128;
 /// Days that one statement spans.
 const SPAN: Duration = Duration::days(35);
 
-/// Gives those entries to `each` that stand at these places and have not expired, in any order.
+/// Gives those entries to `each` that stand at these places and have not expired, in any order, and
+/// returns the log's bounds as they were then.
 pub async fn read(
     db: &mut PgConnection,
     tenant_id: TenantId,
     places: &[Place],
     mut each: impl FnMut(&StoredEntry<'_>),
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Bounds> {
     debug_assert!(places.len() <= PLACES_MAX, "see the caller");
     let mut sorted: Vec<_> =
         places.iter().map(|place| (to_sql(place.recorded_at), place.seq.get())).collect();
     sorted.sort_unstable();
     let mut rest = &sorted[..];
-    while let Some(first) = rest.first() {
-        let (span, later) = rest.split_at(rest.partition_point(|place| place.0 - first.0 <= SPAN));
-        read_span(&mut *db, tenant_id, span, &mut each).await?;
+    loop {
+        let near =
+            |first: &(OffsetDateTime, i64)| rest.partition_point(|place| place.0 - first.0 <= SPAN);
+        let (span, later) = rest.split_at(rest.first().map_or(0, near));
+        let bounds = read_span(&mut *db, tenant_id, span, &mut each).await?;
+        if later.is_empty() {
+            return Ok(bounds);
+        }
         rest = later;
     }
-    Ok(())
 }
 
 /// Sorted places that are not far apart.
@@ -39,22 +45,28 @@ async fn read_span(
     tenant_id: TenantId,
     span: &[(OffsetDateTime, i64)],
     each: &mut impl FnMut(&StoredEntry<'_>),
-) -> sqlx::Result<()> {
-    // The limit keeps this a look-up by key for each place, whatever else would seem cheaper.
+) -> sqlx::Result<Bounds> {
+    // The limit keeps this a look-up by key for each place, whatever else would seem cheaper. The
+    // bounds come with every row, and in one without an entry when there is none.
     let sql = format!(
-        "select e.*
-         from unnest($2::timestamptz[], $3::bigint[]) p (at, n)
-         cross join lateral (
-            select {}
-            from entry
-            where tenant_id = $1
-                and recorded_at = p.at
-                and recorded_at >= $4
-                and recorded_at <= $5
-                and seq = p.n
-                and seq >= (select floor_seq from log_bound where tenant_id = $1)
-            limit 1
-         ) e",
+        "select e.*, b.*
+         from (select {} from log_bound where tenant_id = $1) b
+         left join lateral (
+            select found.*
+            from unnest($2::timestamptz[], $3::bigint[]) p (at, n)
+            cross join lateral (
+                select {}
+                from entry
+                where tenant_id = $1
+                    and recorded_at = p.at
+                    and recorded_at >= $4
+                    and recorded_at <= $5
+                    and seq = p.n
+                    and seq >= b.floor_seq
+                limit 1
+            ) found
+         ) e on true",
+        bounds::COLUMNS,
         rows::COLUMNS
     );
     let (ats, seqs): (Vec<_>, Vec<_>) = span.iter().copied().unzip();
@@ -65,8 +77,14 @@ async fn read_span(
         .bind(ats.first().copied())
         .bind(ats.last().copied());
     let mut found = query.fetch(db);
+    let mut bounds = None;
     while let Some(row) = found.try_next().await? {
-        each(&rows::read(&row)?);
+        if rows::is_entry(&row)? {
+            each(&rows::read(&row)?);
+        }
+        if bounds.is_none() {
+            bounds = Some(bounds::of(&row)?);
+        }
     }
-    Ok(())
+    bounds.ok_or(sqlx::Error::RowNotFound)
 }

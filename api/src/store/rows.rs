@@ -24,6 +24,11 @@ pub(super) fn read(row: &PgRow) -> sqlx::Result<StoredEntry<'_>> {
     entry(|column| value(row, column))
 }
 
+/// Whether there is an entry in a row that may be without.
+pub(super) fn is_entry(row: &PgRow) -> sqlx::Result<bool> {
+    Ok(value(row, 0)?.is_some())
+}
+
 /// The entry in the values of [`COLUMNS`].
 pub(super) fn entry<'r>(
     value: impl Fn(usize) -> sqlx::Result<Value<'r>>,

@@ -136,6 +136,47 @@ async fn what_has_expired_is_not_found_even_while_the_index_has_it() {
     assert_eq!((seqs(&found).len(), &found.body["total"]["value"]), (0, &json!(0)));
 }
 
+/// Searches for so long that the log has been counted a few times: whoever rests is taken to rest on.
+async fn rest(caller: &Caller<'_>) {
+    for _ in 0..10 {
+        caller.get("/logs/search?q=pear").await;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_has_rested_shows_at_once_what_comes_and_what_goes() {
+    let index = TestIndex::new().await;
+    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let tenant_id = app.tenant().await;
+    record_all(&app, tenant_id, &(1..=60).map(fruit).collect::<Vec<_>>()).await;
+    index.fill(&app, tenant_id, 1, 60).await;
+    let caller = app.caller(tenant_id, "auditor");
+    until_complete(&caller, true).await;
+    for seq in 61..=63 {
+        rest(&caller).await;
+        record_all(&app, tenant_id, &[fruit(3)]).await;
+        for sort in ["newest", "relevance"] {
+            let ask = format!("/logs/search?q=pear&sort={sort}&limit=100&facets=action");
+            let found = caller.get(&ask).await;
+            assert!(seqs(&found).contains(&seq), "{sort}: {found:?}");
+            assert_eq!(found.body["head_seq"], seq);
+            assert_eq!(found.body["total"]["value"], seq - 40);
+        }
+        index.fill(&app, tenant_id, seq, seq).await;
+        until_complete(&caller, true).await;
+    }
+    rest(&caller).await;
+    sqlx::query("update log_floor set floor_seq = 41 where tenant_id = $1")
+        .bind(tenant_id.as_uuid())
+        .execute(&mut app.db.admin().await)
+        .await
+        .unwrap();
+    let found = caller.get("/logs/search?q=pear").await;
+    assert!(seqs(&found).iter().all(|seq| *seq >= 41), "{found:?}");
+    assert_eq!((&found.body["floor_seq"], &found.body["total"]["value"]), (&json!(41), &json!(10)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_starts_takes_up_the_mark_that_another_has_kept() {
     let index = TestIndex::new().await;
