@@ -47,6 +47,8 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/logs/export", &["admin", "auditor"], None),
         route(Method::GET, "/logs/search", &["admin", "auditor", "user"], None),
         route(Method::GET, "/logs/stats", &["admin", "auditor"], None),
+        route(Method::GET, "/logs/board", &["admin", "auditor"], None),
+        route(Method::GET, "/logs/board/session", &["admin", "auditor"], None),
         route(Method::GET, "/logs/{id}", &["admin", "auditor", "user"], None),
         route(Method::GET, "/tenants", OPERATOR, None),
         route(Method::POST, "/tenants", OPERATOR, patch()),
