@@ -61,6 +61,8 @@ fn base() -> Routes {
         .add(Method::GET, "/logs/stats", logs::stats::get)
         .add(Method::GET, "/logs/board", logs::board::page)
         .add(Method::GET, "/logs/board/session", logs::board::session)
+        .add(Method::GET, "/logs/stream", logs::stream::open)
+        .add(Method::POST, "/logs/stream/ticket", logs::stream::issue_ticket)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)
         .add(Method::POST, "/tenants", tenants::create)

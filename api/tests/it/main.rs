@@ -35,6 +35,7 @@ mod searching;
 mod sessions;
 mod settings;
 mod statistics;
+mod stream;
 mod support;
 mod tenants;
 mod walks;
