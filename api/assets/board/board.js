@@ -13,7 +13,7 @@ import { FilterBar } from './filter.js';
 import { Histogram } from './histogram.js';
 import { Live } from './live.js';
 import { Pager, hasAny, selection } from './pager.js';
-import { asked, withTerm } from './query.js';
+import { withTerm } from './query.js';
 import { Rows } from './rows.js';
 import { Table } from './table.js';
 import { count, entries, things } from './text.js';
@@ -97,7 +97,8 @@ export class Board {
     this.pager = new Pager(this.view, this.bounds);
     this.fruitless = 0;
     this.problem = null;
-    this.isReading = false;
+    // Until the first page is there, nothing is below it.
+    this.isReading = true;
     this.rows.clear();
     this.showControls();
     states.loading();
@@ -114,6 +115,7 @@ export class Board {
     if (signal.aborted) return;
     this.filter.refuse(this.view.q, null);
     this.page = page;
+    this.isReading = false;
     this.take(rows);
     if (ranges.isOpen(this.view.range)) {
       const params = { ...selection(this.view, this.bounds), own: this.view.own };
@@ -171,7 +173,7 @@ export class Board {
   showFoot() {
     const foot = this.table.foot;
     const { pager, rows } = this;
-    toggle(foot, rows.length > 0 || this.isReading || this.problem !== null);
+    toggle(foot, rows.length > 0 || this.fruitless > 0);
     if (this.problem) foot.replaceChildren(`${this.problem.message}. `, button('Try again', () => this.readAgain(), { class: 'link' }));
     else if (!rows.room) foot.replaceChildren(`${entries(rows.length)} are shown. `, button('Continue with older ones', () => this.goBelow(), { class: 'link' }));
     else if (pager.ended && !rows.dropped) foot.replaceChildren('This is the beginning.');
@@ -211,8 +213,9 @@ export class Board {
   failed(error) {
     const isQuery = error instanceof api.Problem && error.code === 'invalid_query';
     if (isQuery) {
-      this.filter.refuse(this.view.q, error, asked(this.view.q, this.view.own).shift);
+      this.explain(error);
       this.histogram.clear();
+      tops.clear();
       status.summary([]);
       states.wrongQuery();
     } else if (error instanceof api.Problem && (error.status === 401 || error.status === 403)) {
@@ -221,6 +224,14 @@ export class Board {
     } else {
       states.failed(error, () => this.show());
     }
+  }
+
+  /** What was asked had more to it than what was written: columns are those of what was written. */
+  async explain(error) {
+    const { q } = this.view;
+    const { signal } = this.reading;
+    const own = await api.get('/search', { q, limit: 1 }, signal).then(() => new api.Problem(400, { detail: error.message.replace(/^column \d+: /, '') }), (problem) => problem);
+    if (!signal.aborted) this.filter.refuse(q, own);
   }
 
   /** A proof or a right that is gone ends more than the stream. */
@@ -276,7 +287,8 @@ export class Board {
     if (bars && !bars.error) {
       this.histogram.isOpen = ranges.isOpen(view.range);
       this.histogram.show(bars);
-      this.showRest(bars);
+      this.rest = restOf(bars);
+      this.showSummary();
     }
     if (found && !found.error) {
       this.found = found;
@@ -287,19 +299,13 @@ export class Board {
     }
   }
 
-  /** What the bars leave out of account, or could not count. */
-  showRest({ rest, partial }) {
-    const parts = [rest.length && `Bars leave ${rest.join(' ')} out of account.`, partial && 'Bars do not count everything: there is too much.'];
-    byId('bars-note').textContent = parts.filter(Boolean).join(' ');
-  }
-
   showSummary(arrived = 0) {
     if (!this.found) return;
     this.arrivedSince = (this.arrivedSince ?? 0) + arrived;
     const { total } = this.found;
     const now = { ...total, value: total.value + this.arrivedSince };
     const isSearch = this.view.q.trim() !== '';
-    status.summary([status.total(now), ranges.label(this.view.range), isSearch && status.source(this.found)]);
+    status.summary([status.total(now), ranges.label(this.view.range), isSearch && status.source(this.found), this.rest]);
     if (isSearch && !arrived) announce(`${status.total(now)} found`);
   }
 
@@ -310,7 +316,7 @@ export class Board {
     this.filter.value = q;
     this.filter.refuse(q, null);
     byId('own').checked = own;
-    byId('bars-note').textContent = '';
+    this.rest = '';
     status.summary([ranges.label(range)]);
     toggle(byId('newer'), false);
     toggle(byId('notice'), false);
@@ -325,4 +331,10 @@ export class Board {
     this.table.setCurrent(row.seq);
     return this.drawer.open(row.id, row.found);
   }
+}
+
+/** What the bars leave out of account, or could not count. */
+function restOf({ rest, partial }) {
+  if (rest.length) return `Bars leave ${rest.join(' ')} out of account.`;
+  return partial ? 'Bars do not count everything: there is too much.' : '';
 }

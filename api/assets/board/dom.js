@@ -9,7 +9,7 @@ export const byId = (id) => document.getElementById(id);
  * Makes an element: functions become listeners, everything else attributes, `false` and `null` nothing.
  * @param {string} name
  * @param {Record<string, any>} [properties]
- * @param {...(Node|string|null|false)} children
+ * @param {...(Node|string|null|undefined|false)} children
  */
 export function el(name, properties = {}, ...children) {
   return fill(document.createElement(name), properties, children);
@@ -26,7 +26,7 @@ function fill(element, properties, children) {
     if (typeof value === 'function') element.addEventListener(name, value);
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== false));
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 

@@ -155,13 +155,13 @@ export class FilterBar {
   }
 
   /** Says what is wrong, and where. */
-  refuse(q, problem, shift) {
+  refuse(q, problem) {
     const box = byId('query-problem');
     toggle(box, problem !== null);
     this.input.setAttribute('aria-invalid', String(problem !== null));
     if (!problem) return box.replaceChildren();
     const chars = Array.from(q);
-    const at = Math.max(0, Math.min(chars.length, (problem.column ?? 1) - 1 + shift));
+    const at = Math.max(0, Math.min(chars.length, (problem.column ?? 1) - 1));
     const why = problem.message.replace(/^column \d+: /, '');
     const place = el('code', { class: 'place' }, chars.slice(0, at).join(''), el('mark', { class: 'wrong' }, chars[at] ?? ' '), chars.slice(at + 1).join(''));
     box.replaceChildren(...(problem.column === null ? [] : [place]), el('span', {}, problem.column === null ? why : `Column ${at + 1}: ${why}`));

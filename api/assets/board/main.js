@@ -80,7 +80,7 @@ function connectValues(made) {
 function connectRanges(made) {
   byId('presets').prepend(
     ...PRESETS.map(({ key, short, label }) =>
-      el('button', { type: 'button', class: 'segment', 'data-range': key, 'aria-label': label, click: () => made.go({ range: { key } }) }, short)),
+      el('button', { type: 'button', class: 'segment', 'data-range': key, title: label, click: () => made.go({ range: { key } }) }, short)),
   );
   byId('range-custom').addEventListener('click', () => {
     const { from, to } = bounds(made.view.range);
@@ -156,6 +156,7 @@ byId('sign-out').addEventListener('click', () => {
   api.setToken(null);
   location.reload();
 });
+if (matchMedia('(max-width: 960px)').matches) byId('tops-fold').open = false;
 connectTheme();
 connectPanels();
 begin();

@@ -16,7 +16,7 @@ const AHEAD_MS = 5 * 60_000;
 /** The parameters that say what is looked at, the same for pages, stream, export. */
 export function selection(view, bounds) {
   return {
-    q: asked(view.q, view.own).q,
+    q: asked(view.q, view.own),
     from: bounds.from === null ? null : iso(bounds.from),
     to: bounds.to === null ? null : iso(bounds.to),
   };

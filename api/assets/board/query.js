@@ -92,11 +92,10 @@ const hasOr = (q) => terms(q).some((term) => term.text === 'OR');
 /** The query that is asked: without the service's own entries, unless they are wanted. */
 export function asked(q, own) {
   const text = q.trim();
-  if (own) return { q: text, shift: 0 };
-  if (!text) return { q: `-${OWN}`, shift: 0 };
-  // At the end, so that columns stay what they are; what follows an `OR` would belong to one side of it.
-  const shift = q.length - q.trimStart().length;
-  return hasOr(text) ? { q: `(${text}) -${OWN}`, shift: shift - 1 } : { q: `${text} -${OWN}`, shift };
+  if (own) return text;
+  if (!text) return `-${OWN}`;
+  // What follows an `OR` would belong to one side of it.
+  return hasOr(text) ? `(${text}) -${OWN}` : `${text} -${OWN}`;
 }
 
 /** A value as it must be written. */

@@ -120,7 +120,13 @@ export class Table {
     for (const [seq, node] of this.drawn) {
       if (anew || !wanted.has(seq)) this.release(seq, node);
     }
-    for (const [seq, index] of wanted) this.place(seq, index);
+    // In the page they stand in the order in which they are read.
+    let next = this.canvas.firstChild;
+    for (const [seq, index] of wanted) {
+      const node = this.place(seq, index);
+      if (node === next) next = next.nextSibling;
+      else this.canvas.insertBefore(node, next);
+    }
     this.markCurrent();
     if (this.rows.length - last < NEAR_END) this.handlers.nearEnd();
   }
@@ -138,15 +144,13 @@ export class Table {
       node = this.spare.pop() ?? newRow();
       fillRow(node, this.rows.at(index));
       this.drawn.set(seq, node);
-      // In the order in which they are read, as nearly as scrolling makes it.
-      if (index < (this.canvas.firstChild?.index ?? 0)) this.canvas.prepend(node);
-      else this.canvas.append(node);
     }
-    if (node.index === index && node.height === this.rowHeight) return;
+    if (node.index === index && node.height === this.rowHeight) return node;
     node.index = index;
     node.height = this.rowHeight;
     node.style.transform = `translateY(${index * this.rowHeight}px)`;
     node.setAttribute('aria-rowindex', String(index + 2));
+    return node;
   }
 
   clicked(event) {
@@ -248,9 +252,13 @@ function fillRow(node, row) {
   say(message, row);
 }
 
+/** Fields that a row shows in a column of their own. */
+const IN_COLUMNS = ['user_id', 'user_name', 'action', 'resource_type', 'resource_id'];
+
 /** The message, with what was found in it; else where something was found. */
 function say(cell, row) {
-  const best = row.found?.find((found) => found.field === 'message') ?? row.found?.[0];
+  const found = row.found?.filter(({ field }) => !IN_COLUMNS.includes(field));
+  const best = found?.find(({ field }) => field === 'message') ?? found?.[0];
   if (!best) {
     cell.textContent = visible(row.message);
     return;

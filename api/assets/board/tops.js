@@ -15,6 +15,11 @@ export function show(facets, q, exact) {
   byId('tops').replaceChildren(...lists, ...(note ? [note] : []));
 }
 
+/** Nothing is known. */
+export function clear() {
+  byId('tops').replaceChildren();
+}
+
 /** While they are counted. */
 export function wait() {
   if (byId('tops').childElementCount) return byId('tops').setAttribute('aria-busy', 'true');
@@ -32,7 +37,7 @@ function list(field, title, values, q) {
 
 function section(title, items) {
   const body = items.length ? el('ul', {}, ...items) : el('p', { class: 'note' }, '–');
-  return el('section', { class: 'top-list' }, el('h3', {}, title), body);
+  return el('section', { class: 'top-list' }, el('h2', {}, title), body);
 }
 
 function item(field, { value, count: number }, most, stands) {

@@ -33,6 +33,20 @@ export const all = (page) =>
     return [...seen.entries()].sort(([one], [other]) => one - other).map(([, seq]) => seq);
   });
 
+/** Whether rows have the numbers from `head` down to 1, looked at where a scroll of `step` rows leads. */
+export const isWhole = (page, head, step) =>
+  page.evaluate(async ([first, rows]) => {
+    const grid = document.getElementById('grid');
+    const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const height = document.querySelector('#rows > .row').getBoundingClientRect().height;
+    for (let at = 0; at < first; at += rows) {
+      grid.scrollTop = at * height;
+      await painted();
+      for (const row of document.querySelectorAll('#rows > .row')) if (Number(row.dataset.seq) !== first - row.index) return false;
+    }
+    return true;
+  }, [head, step]);
+
 /** How many rows the table says it has. */
 export const rowCount = (page) => page.evaluate(() => Number(document.getElementById('grid').getAttribute('aria-rowcount')) - 1);
 

@@ -30,10 +30,11 @@ export async function the_drawer_shows_all_of_an_entry_and_what_changed(stage) {
   for (const value of ['Second line.', 'Alice Ångström', '2001:db8::7', 'billing/1.2', 's-1', 'req-1', 'inv-7', 'WARNING']) {
     assert.ok(body.includes(value), value);
   }
+  assert.doesNotMatch(body, /undefined|NaN|\[object/);
   const title = await text(page, '.drawer .part h3');
   assert.match(title, /^Changes: /);
   const lines = await page.locator('.diff li').evaluateAll((items) => items.filter((item) => item.className.startsWith('change-')).map((item) => `${item.className.slice(7)} ${item.querySelector('.json-key')?.textContent ?? ''} ${[...item.querySelectorAll('del, ins')].map((value) => value.textContent).join(' > ')}`));
-  for (const line of ['changed total 1.50 > 2.00', 'changed state "draft" > "sent"', 'removed gone true', 'added added by"alice"']) {
+  for (const line of ['changed total 1.50 > 2.00', 'changed state "draft" > "sent"', 'removed gone true', 'added added by "alice"']) {
     assert.ok(lines.some((found) => found.replace(/\s+/g, ' ').startsWith(line)), `${line} in ${JSON.stringify(lines)}`);
   }
   assert.ok((await page.locator('.json').last().innerText()).includes('1e400'), 'numbers as they were written');

@@ -33,7 +33,6 @@ scenes! {
     dragging_over_the_bars_picks_a_range
     the_drawer_shows_all_of_an_entry_and_what_changed
     a_search_marks_what_it_found_and_says_where_it_looked
-    an_export_holds_exactly_what_is_seen
     the_keyboard_alone_is_enough
     it_fits_small_and_large_screens
     dark_light_and_little_movement_are_respected
@@ -79,8 +78,18 @@ async fn a_token_is_asked_for_and_stays_in_the_tab() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_dev_mode_it_simply_opens() {
+    play_in_dev_mode("in_dev_mode_it_simply_opens").await;
+}
+
+/// The browser's own downloads do not get the headers that the other scenarios add.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_holds_exactly_what_is_seen() {
+    play_in_dev_mode("an_export_holds_exactly_what_is_seen").await;
+}
+
+async fn play_in_dev_mode(scenario: &str) {
     let app = TestApp::start_with(TestDb::new().await, &["--auth", "dev"]).await;
-    run("in_dev_mode_it_simply_opens", &app.base, &json!({}), nothing).await;
+    run(scenario, &app.base, &json!({}), nothing).await;
 }
 
 /// What a browser gets to see in production: a gateway between it and the service.
