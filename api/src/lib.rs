@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod app;
+pub mod board;
 pub mod body;
 pub mod client;
 pub mod commands;

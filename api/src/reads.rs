@@ -218,7 +218,14 @@ mod tests {
     fn caller() -> Caller {
         let id = TenantId::new(Uuid::from_u128(1));
         let masking = Masking::default();
-        let tenant = KnownTenant { id, version: 1, suspended: false, masking, record_reads: true };
+        let tenant = KnownTenant {
+            id,
+            name: "test".to_owned(),
+            version: 1,
+            suspended: false,
+            masking,
+            record_reads: true,
+        };
         Caller { tenant: Arc::new(tenant), defaults: CallerDefaults::service() }
     }
 

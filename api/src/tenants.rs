@@ -27,6 +27,8 @@ pub const RETENTION_DAYS_DEFAULT: i32 = 90;
 pub struct KnownTenant {
     /// Names its log.
     pub id: TenantId,
+    /// For people.
+    pub name: String,
     /// Of the settings that these are.
     pub version: i32,
     /// Whether writing is refused.
@@ -50,10 +52,10 @@ impl KnownTenant {
 
 impl From<Tenant> for KnownTenant {
     fn from(tenant: Tenant) -> Self {
-        let Settings { suspended, masking, masked_keys, record_reads, .. } = tenant.settings;
+        let Settings { name, suspended, masking, masked_keys, record_reads, .. } = tenant.settings;
         // What is stored was checked; if it ever fails, masking the built-in keys is right.
         let masking = Masking::new(masking, &masked_keys).unwrap_or_default();
-        Self { id: tenant.id, version: tenant.version, suspended, masking, record_reads }
+        Self { id: tenant.id, name, version: tenant.version, suspended, masking, record_reads }
     }
 }
 

@@ -155,6 +155,20 @@ impl Authenticator {
         }
     }
 
+    /// The mode's name, as the setting has it.
+    pub fn mode(&self) -> &'static str {
+        match self {
+            Self::Gateway(_) => "gateway",
+            Self::Jwt(_) => "jwt",
+            Self::Dev(_) => "dev",
+        }
+    }
+
+    /// Whether the proof is a token, which no browser sends by itself.
+    pub fn takes_tokens(&self) -> bool {
+        matches!(self, Self::Jwt(_))
+    }
+
     /// The value of `WWW-Authenticate` on a 401.
     pub fn challenge(&self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT_ENCODING, ETAG};
-use axum::http::{Extensions, HeaderMap, StatusCode, Version};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
@@ -16,6 +16,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 
 use super::BASE;
 use crate::app::App;
+use crate::board;
 use crate::error::ApiError;
 use crate::identity::ticket;
 use crate::linger;
@@ -42,7 +43,7 @@ pub(super) async fn serve(State(app): State<App>, mut request: Request, next: Ne
 
 /// Lets nobody below the base without a proof, not even to learn which routes there are.
 async fn prove(app: &App, request: &mut Request) -> Result<(), ApiError> {
-    if !is_below_base(request.uri().path()) {
+    if !is_below_base(request.uri().path()) || is_open(app, request) {
         return Ok(());
     }
     if let Some(ticket) = ticket::of(request) {
@@ -60,6 +61,13 @@ async fn prove(app: &App, request: &mut Request) -> Result<(), ApiError> {
 
 fn is_below_base(path: &str) -> bool {
     path.strip_prefix(BASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A browser cannot send a token by itself: the board's page asks for one, and comes without.
+fn is_open(app: &App, request: &Request) -> bool {
+    app.authenticator.takes_tokens()
+        && request.method() == Method::GET
+        && board::is_board(request.uri().path())
 }
 
 async fn answer(request: Request, next: Next) -> Response {

@@ -13,6 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
 
 use crate::app::App;
+use crate::board;
 
 /// Where the service's own routes begin.
 pub const BASE: &str = "/api/v1";
@@ -58,6 +59,8 @@ fn base() -> Routes {
         .add(Method::GET, "/logs/export", logs::export::export)
         .add(Method::GET, "/logs/search", logs::search::search)
         .add(Method::GET, "/logs/stats", logs::stats::get)
+        .add(Method::GET, "/logs/board", logs::board::page)
+        .add(Method::GET, "/logs/board/session", logs::board::session)
         .add(Method::GET, "/logs/stream", logs::stream::open)
         .add(Method::POST, "/logs/stream/ticket", logs::stream::issue_ticket)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
@@ -87,6 +90,10 @@ pub fn around(base: Router<App>, app: App) -> Router {
     let routes = Router::new()
         .route("/healthz", on(MethodFilter::GET, health::healthz))
         .route("/readyz", on(MethodFilter::GET, health::readyz))
+        .route(
+            &format!("{BASE}{}/{{version}}/{{file}}", board::PATH),
+            on(MethodFilter::GET, logs::board::file),
+        )
         .merge(base)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")]
 
 mod bad_input;
+mod board;
 mod bodies;
 mod chunks;
 mod clock;

@@ -50,6 +50,8 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/logs/export", &["admin", "auditor"], None),
         route(Method::GET, "/logs/search", &["admin", "auditor", "user"], None),
         route(Method::GET, "/logs/stats", &["admin", "auditor"], None),
+        route(Method::GET, "/logs/board", &["admin", "auditor"], None),
+        route(Method::GET, "/logs/board/session", &["admin", "auditor"], None),
         route(Method::GET, STREAM, &["admin", "auditor"], None),
         route(Method::POST, "/logs/stream/ticket", &["admin", "auditor"], None),
         route(Method::GET, "/logs/{id}", &["admin", "auditor", "user"], None),

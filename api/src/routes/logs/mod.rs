@@ -1,5 +1,6 @@
 //! `/logs`: recording entries.
 
+pub mod board;
 pub mod bulk;
 pub mod cleanup;
 pub mod entry;

@@ -1,0 +1,145 @@
+//! The board's files: part of the program, and under one version, so that browsers may keep them.
+//!
+//! They say nothing of any log. What a page shows, it asks for as every other client does.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::routes::BASE;
+
+/// The page's path below the base.
+pub const PATH: &str = "/logs/board";
+
+/// A file that the page needs.
+#[derive(Debug)]
+pub struct File {
+    /// Its name, the last part of its path.
+    pub name: &'static str,
+    /// What is in it.
+    pub text: &'static str,
+}
+
+macro_rules! files {
+    ($($name:literal)+) => {
+        &[$(File { name: $name, text: include_str!(concat!("../assets/board/", $name)) }),+]
+    };
+}
+
+/// All of them; a test compares them with the folder.
+static FILES: &[File] = files! {
+    "theme.js"
+    "tokens.css" "page.css" "table.css" "panels.css" "drawer.css"
+    "address.js" "api.js" "board.js" "counts.js" "curl.js" "diff.js" "diffview.js" "dom.js"
+    "drawer.js" "export.js" "filter.js" "histogram.js" "json.js" "keys.js" "live.js" "main.js"
+    "pager.js" "query.js" "ranges.js" "related.js" "rows.js" "states.js" "status.js" "table.js"
+    "text.js" "times.js" "tops.js"
+};
+
+const PAGE: &str = include_str!("../assets/board/index.html");
+
+/// Characters of the version.
+const VERSION_LEN: usize = 16;
+
+/// Changes with any file.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut sum = Sha256::new();
+    for file in FILES {
+        for part in [file.name, file.text] {
+            sum.update((part.len() as u64).to_be_bytes());
+            sum.update(part);
+        }
+    }
+    let mut version = format!("{:x}", sum.finalize());
+    version.truncate(VERSION_LEN);
+    version
+});
+
+/// The page, with the version in its links and all modules named, so that none waits for another.
+static RENDERED: LazyLock<String> = LazyLock::new(|| {
+    let modules = FILES.iter().filter(|file| file.is_module());
+    let links = modules.map(|file| {
+        format!("<link rel=\"modulepreload\" href=\"board/{}/{}\">\n", *VERSION, file.name)
+    });
+    PAGE.replace("<!-- modules -->\n", &links.collect::<String>()).replace("{version}", &VERSION)
+});
+
+impl File {
+    /// Its media type.
+    pub fn media(&self) -> &'static str {
+        if self.is_script() { "text/javascript; charset=utf-8" } else { "text/css; charset=utf-8" }
+    }
+
+    fn is_script(&self) -> bool {
+        self.name.ends_with(".js")
+    }
+
+    /// The script that decides about colours runs before anything is painted, the others after.
+    fn is_module(&self) -> bool {
+        self.is_script() && self.name != "theme.js"
+    }
+}
+
+/// The page.
+pub fn page() -> &'static str {
+    &RENDERED
+}
+
+/// The file of that name, and whether the version is this program's.
+pub fn find(version: &str, name: &str) -> Option<(&'static File, bool)> {
+    let file = FILES.iter().find(|file| file.name == name)?;
+    Some((file, version == *VERSION))
+}
+
+/// Whether a path is that of the page or of one of its files.
+pub fn is_board(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix(BASE).and_then(|rest| rest.strip_prefix(PATH)) else {
+        return false;
+    };
+    let below = rest.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+    rest.is_empty() || below.is_some_and(|(version, name)| find(version, name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_part_of_the_program() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/board");
+        let entries = std::fs::read_dir(folder).expect("the folder is there");
+        let mut found: Vec<_> = entries
+            .map(|entry| entry.expect("it can be read").file_name().into_string())
+            .map(|name| name.expect("a plain name"))
+            .filter(|name| name != "index.html")
+            .collect();
+        let mut known: Vec<_> = FILES.iter().map(|file| file.name.to_owned()).collect();
+        found.sort();
+        known.sort();
+        assert_eq!(known, found);
+    }
+
+    #[test]
+    fn the_page_and_its_files_are_told_from_everything_else() {
+        for path in ["/api/v1/logs/board", "/api/v1/logs/board/x/main.js"] {
+            assert!(is_board(path), "{path}");
+        }
+        for path in [
+            "/api/v1/logs",
+            "/api/v1/logs/board/",
+            "/api/v1/logs/board/session",
+            "/api/v1/logs/board/x/other.js",
+            "/api/v1/logs/board/x/y/main.js",
+            "/api/v1/logs/boards",
+            "/logs/board",
+        ] {
+            assert!(!is_board(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_its_version_and_nothing_is_left_to_fill_in() {
+        assert!(page().contains(&format!("board/{}/main.js", *VERSION)));
+        assert!(!page().contains('{') && !page().contains("<!-- modules"), "{}", page());
+    }
+}
