@@ -35,6 +35,7 @@ mod sessions;
 mod settings;
 mod statistics;
 mod support;
+mod tail_client;
 mod tenants;
 mod walks;
 mod whole;
