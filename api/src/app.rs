@@ -11,6 +11,7 @@ use crate::retention::Retention;
 use crate::searching::Searches;
 use crate::store::Store;
 use crate::store::migrations::Profile;
+use crate::streaming::Streams;
 use crate::tenants::Tenants;
 use crate::writer::LogWriter;
 
@@ -41,6 +42,8 @@ pub struct Parts {
     pub searches: Searches,
     /// Who has read what.
     pub reads: Reads,
+    /// Who watches logs as they grow.
+    pub streams: Streams,
 }
 
 impl App {

@@ -10,6 +10,7 @@ mod identity;
 mod index;
 mod index_shape;
 mod poke;
+mod stream;
 mod tail;
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
 pub use self::index::{ReindexArgs, RepairArgs, VerifyIndexArgs};
 pub use self::index_shape::ShapeArgs;
 pub use self::poke::PokeArgs;
+pub use self::stream::StreamArgs;
 pub use self::tail::{ColorChoice, TailArgs};
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
@@ -164,6 +166,9 @@ pub struct ServeArgs {
     /// How the index is kept equal to the log.
     #[command(flatten)]
     pub repair: RepairArgs,
+    /// Live streams.
+    #[command(flatten)]
+    pub stream: StreamArgs,
     /// Make a tenant on its first request (for development)
     #[arg(long, env = "AUDIT_TENANT_AUTOCREATE", default_value = "false",
           num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]

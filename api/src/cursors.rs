@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::query::Parameters;
 use crate::searching;
 use crate::store::range::{From, Lost};
+use crate::store::streaming::After;
 
 /// Where a list begins: at its cursor, or at its end of the log.
 pub fn read_list(
@@ -92,6 +93,20 @@ pub fn live(tenant_id: TenantId, head: Option<Place>) -> String {
     let cursor = Cursor { place: head, until: None, order: Order::Asc };
     cursor.encode(&Binding::live(tenant_id))
 }
+
+/// The place that a stream goes on from.
+pub fn read_live(text: &str, tenant_id: TenantId) -> Result<After, ApiError> {
+    let cursor = Cursor::decode(text, &Binding::live(tenant_id));
+    let is_live = |cursor: &Cursor| cursor.order == Order::Asc && cursor.until.is_none();
+    cursor
+        .ok()
+        .filter(is_live)
+        .map(|cursor| cursor.place)
+        .ok_or_else(|| ApiError::new(ProblemCode::InvalidCursor, LIVE_ALONE))
+}
+
+const LIVE_ALONE: &str = "a stream goes on from a `live_cursor` or a cursor of a stream of the \
+     same tenant, unchanged: use one, or start without";
 
 /// What to say of a place that cannot be gone on from.
 pub fn lost(lost: Lost, binding: &Binding, order: Order) -> ApiError {

@@ -111,6 +111,16 @@ impl ApiError {
         Self { challenge: Some(challenge), ..error }
     }
 
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code.as_str()
+    }
+
+    /// What to do, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn status(&self) -> StatusCode {
         match self.code {
             ProblemCode::UnreadableJson
@@ -283,7 +293,8 @@ pub fn database_unavailable() -> ApiError {
     ApiError::new(ProblemCode::DatabaseUnavailable, detail).retry_after(1)
 }
 
-fn shutting_down() -> ApiError {
+/// The replica takes no more.
+pub fn shutting_down() -> ApiError {
     let detail = "this replica is stopping; nothing was written: try again on another";
     ApiError::new(ProblemCode::ShuttingDown, detail).retry_after(1)
 }

@@ -31,6 +31,7 @@ pub mod retention;
 pub mod routes;
 pub mod searching;
 pub mod store;
+pub mod streaming;
 pub mod tenant_patch;
 pub mod tenants;
 pub mod worker;

@@ -14,7 +14,13 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl Parameters {
+    /// Reads a query string.
+    pub fn read(query: &str) -> Result<Self, ApiError> {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         // What is not UTF-8 was replaced by this character, which is hardly ever sent as itself.
         let is_replaced = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
@@ -24,9 +30,7 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
             None => Ok(Self(pairs)),
         }
     }
-}
 
-impl Parameters {
     /// Refuses any parameter that is not among these, by name.
     pub fn allow(&self, known: &[&str]) -> Result<(), ApiError> {
         for (name, value) in &self.0 {

@@ -75,6 +75,22 @@ struct Told<'a> {
 impl Reads {
     /// Counts a read of a tenant's log that showed so many entries, if the tenant wants to know.
     pub fn note(&self, caller: &Caller, route: &'static str, about: &Selection, entries: usize) {
+        self.count(caller, route, about, 1, entries);
+    }
+
+    /// Counts more entries of a read that goes on.
+    pub fn add(&self, caller: &Caller, route: &'static str, about: &Selection, entries: usize) {
+        self.count(caller, route, about, 0, entries);
+    }
+
+    fn count(
+        &self,
+        caller: &Caller,
+        route: &'static str,
+        about: &Selection,
+        requests: u64,
+        entries: usize,
+    ) {
         if !caller.tenant.record_reads {
             return;
         }
@@ -96,7 +112,7 @@ impl Reads {
             entries: 0,
         });
         read.last_at = now;
-        read.requests += 1;
+        read.requests += requests;
         read.entries += entries as u64;
         if kept.len() > KEPT_MAX {
             // Only when the log cannot be written for long: then there is nobody to tell.

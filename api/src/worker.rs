@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::store::migrations::Profile;
-use crate::store::{self, DbRole, marks, partitions};
+use crate::store::{self, DbRole, marks, partitions, tickets};
 
 /// How often upkeep looks, unless it is called.
 const PERIOD: Duration = Duration::from_mins(10);
@@ -72,6 +72,7 @@ impl Upkeep {
             dropped += partitions::drop_erasable(&mut connection).await?;
         }
         let forgotten = marks::forget_silent(&mut connection).await?;
+        tickets::forget_expired(&mut connection).await?;
         let _ = timeout(Duration::from_secs(1), connection.close()).await;
         if made + dropped > 0 || forgotten > 0 {
             info!(

@@ -126,6 +126,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         store.worker_options.clone(),
         called,
         Bell::default(),
+        api::streaming::Streams::default(),
     );
     let secrets = GatewaySecrets::new(&[SecretString::from(GATEWAY_SECRET)]);
     Ok(App::new(Parts {
@@ -139,6 +140,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         exports: Exports::default(),
         searches: api::searching::Searches::new(None, 1),
         reads: api::reads::Reads::default(),
+        streams: api::streaming::Streams::default(),
     }))
 }
 

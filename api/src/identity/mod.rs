@@ -6,15 +6,19 @@
 pub mod caller;
 mod gateway;
 pub mod jwt;
+pub mod ticket;
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use axum::http::HeaderMap;
-use domain::TenantId;
+use domain::{TenantId, Timestamp};
 use thiserror::Error;
 
 pub use gateway::GatewaySecrets;
 pub use jwt::JwtVerifier;
+
+use crate::store::tickets::Ticket;
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +139,8 @@ pub enum Proof {
     Token(Box<jwt::Claims>),
     /// Nobody else can reach us.
     Dev(TenantId),
+    /// A ticket that was made for somebody who had proved it, spent just now.
+    Ticket(Box<Ticket>),
 }
 
 impl Authenticator {
@@ -164,12 +170,26 @@ impl Proof {
         match self {
             Self::Gateway => gateway::identity(headers)?.check(),
             Self::Token(claims) => claims.identity()?.check(),
+            Self::Ticket(ticket) => ticket::identity(ticket).check(),
             Self::Dev(tenant_id) => Ok(Identity {
                 tenant_id: Some(*tenant_id),
                 user_id: "dev".to_owned(),
                 user_name: Some("Developer".to_owned()),
                 roles: vec![Role::Admin, Role::Operator],
             }),
+        }
+    }
+
+    /// How long a connection may last on it; a gateway's word is good for `max_age`.
+    pub fn lasts(&self, max_age: Duration) -> Option<Duration> {
+        match self {
+            Self::Gateway => Some(max_age),
+            Self::Token(claims) => Some(claims.lasts(SystemTime::now())),
+            Self::Ticket(ticket) => ticket.proof_ends_at.map(|ends_at| {
+                let ms = ends_at.as_millis() - Timestamp::now().as_millis();
+                Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+            }),
+            Self::Dev(_) => None,
         }
     }
 

@@ -12,11 +12,12 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use tower::ServiceExt as _;
 use tower_http::compression::Compression;
-use tower_http::compression::predicate::{Predicate as _, SizeAbove};
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 use super::BASE;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::identity::ticket;
 use crate::linger;
 use crate::request_log::RequestLog;
 
@@ -44,6 +45,12 @@ async fn prove(app: &App, request: &mut Request) -> Result<(), ApiError> {
     if !is_below_base(request.uri().path()) {
         return Ok(());
     }
+    if let Some(ticket) = ticket::of(request) {
+        let digest = ticket.map_err(|unproved| ticket::refused(&unproved))?;
+        let proof = ticket::redeem(&app.store.worker, digest).await?;
+        request.extensions_mut().insert(proof);
+        return Ok(());
+    }
     let proved = app.authenticator.prove(request.headers()).await;
     let proof =
         proved.map_err(|unproved| ApiError::unproved(&unproved, app.authenticator.challenge()))?;
@@ -66,7 +73,8 @@ async fn answer(request: Request, next: Next) -> Response {
 }
 
 async fn answer_compressed(request: Request, next: Next) -> Response {
-    let wanted = SizeAbove::new(COMPRESSED_BYTES_MIN).and(is_untagged);
+    // Events go out one by one; a compressor would keep them back.
+    let wanted = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE).and(is_untagged);
     let Ok(response) = Compression::new(next).compress_when(wanted).oneshot(request).await;
     response.map(Body::new)
 }

@@ -58,6 +58,8 @@ fn base() -> Routes {
         .add(Method::GET, "/logs/export", logs::export::export)
         .add(Method::GET, "/logs/search", logs::search::search)
         .add(Method::GET, "/logs/stats", logs::stats::get)
+        .add(Method::GET, "/logs/stream", logs::stream::open)
+        .add(Method::POST, "/logs/stream/ticket", logs::stream::issue_ticket)
         .add(Method::GET, "/logs/{id}", logs::entry::get)
         .add(Method::GET, "/tenants", tenants::list)
         .add(Method::POST, "/tenants", tenants::create)

@@ -196,7 +196,7 @@ pub async fn numbers_between(
 }
 
 /// What every entry passes.
-pub(super) static ALL: Filter = Filter::ALL;
+pub static ALL: Filter = Filter::ALL;
 
 /// A walk over all entries of a range of numbers that have not expired, upwards; `None` when there
 /// are none.

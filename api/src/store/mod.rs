@@ -27,7 +27,9 @@ pub mod rebuilding;
 pub mod relay;
 mod rows;
 pub mod statistics;
+pub mod streaming;
 pub mod tenants;
+pub mod tickets;
 pub mod walk;
 
 use std::str::FromStr as _;

@@ -26,6 +26,7 @@ use crate::admission::Permit;
 use crate::relay::Bell;
 use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
 use crate::store::{self, DbRole, marks};
+use crate::streaming::Streams;
 
 /// How long one call of `append` may take. Longer than the session's `statement_timeout`, so that
 /// held heads are told by the database; short enough that other tenants go on within seconds.
@@ -128,6 +129,7 @@ impl LogWriter {
         worker: PgConnectOptions,
         upkeep: Arc<Notify>,
         bell: Bell,
+        streams: Streams,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -136,6 +138,7 @@ impl LogWriter {
             worker,
             upkeep,
             bell,
+            streams,
             session: None,
             used_at: Instant::now(),
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
@@ -172,6 +175,8 @@ struct Writer {
     upkeep: Arc<Notify>,
     /// Rung when logs have grown.
     bell: Bell,
+    /// The same for those who watch.
+    streams: Streams,
     session: Option<PgConnection>,
     /// When the session last answered.
     used_at: Instant,
@@ -222,7 +227,7 @@ impl Writer {
     async fn settle_batch(&mut self, batch: Batch) -> Option<Batch> {
         match self.settle().await {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
-                self.bell.ring(batch.tenants());
+                self.ring(&batch);
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
                     pending.answer(outcome);
                 }
@@ -237,7 +242,7 @@ impl Writer {
     }
 
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
-        self.bell.ring(batch.tenants());
+        self.ring(&batch);
         for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
             let tenant_id = pending.request.tenant_id;
             match outcome {
@@ -247,6 +252,12 @@ impl Writer {
             }
             pending.answer(Some(outcome));
         }
+    }
+
+    /// Tells that logs have grown.
+    fn ring(&self, batch: &Batch) {
+        self.bell.ring(batch.tenants());
+        self.streams.ring(batch.tenants());
     }
 
     /// One call of `append`, connecting first where need be.

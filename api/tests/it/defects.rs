@@ -55,6 +55,7 @@ async fn panicking() -> String {
         store.worker_options.clone(),
         notify,
         Bell::default(),
+        api::streaming::Streams::default(),
     );
     let app = App::new(Parts {
         writer,
@@ -67,6 +68,7 @@ async fn panicking() -> String {
         exports: api::export::slots::Exports::default(),
         searches: api::searching::Searches::new(None, 1),
         reads: api::reads::Reads::default(),
+        streams: api::streaming::Streams::default(),
     });
     let panics = || async { panic!("planted panic") as &'static str };
     let service = routes::around(Router::new().route("/api/v1/panics", get(panics)), app);

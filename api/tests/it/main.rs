@@ -34,6 +34,7 @@ mod searching;
 mod sessions;
 mod settings;
 mod statistics;
+mod stream;
 mod support;
 mod tail_client;
 mod tenants;

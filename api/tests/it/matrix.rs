@@ -2,7 +2,7 @@
 
 use api::routes;
 use domain::TenantId;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,6 +26,9 @@ struct Route {
 const ROLES: [&str; 4] = ["admin", "auditor", "user", "operator"];
 const OPERATOR: &[&str] = &["operator"];
 
+/// Its answer has no end of its own.
+const STREAM: &str = "/logs/stream";
+
 fn routes() -> Vec<Route> {
     let route =
         |method, path, roles, body| Route { method, path, query: "", roles, body, records: false };
@@ -47,6 +50,8 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/logs/export", &["admin", "auditor"], None),
         route(Method::GET, "/logs/search", &["admin", "auditor", "user"], None),
         route(Method::GET, "/logs/stats", &["admin", "auditor"], None),
+        route(Method::GET, STREAM, &["admin", "auditor"], None),
+        route(Method::POST, "/logs/stream/ticket", &["admin", "auditor"], None),
         route(Method::GET, "/logs/{id}", &["admin", "auditor", "user"], None),
         route(Method::GET, "/tenants", OPERATOR, None),
         route(Method::POST, "/tenants", OPERATOR, patch()),
@@ -71,6 +76,9 @@ impl Route {
     async fn call(&self, caller: &Caller<'_>, place: &Place) -> Answer {
         let path = self.path_of(place.tenant_id, place.entry_id);
         let request = caller.request(self.method.clone(), &path);
+        if self.path == STREAM {
+            return begin(request.header("accept", "text/event-stream")).await;
+        }
         send(match &self.body {
             Some(body) => request.json(body),
             None => request,
@@ -82,6 +90,16 @@ impl Route {
     fn caller<'a>(&self, app: &'a TestApp, tenant_id: TenantId) -> Caller<'a> {
         if self.is_for_operators() { app.operator() } else { app.caller(tenant_id, self.roles[0]) }
     }
+}
+
+/// Sends, and reads no more of a stream than that it begins.
+async fn begin(request: RequestBuilder) -> Answer {
+    let answer = request.send().await.unwrap();
+    if answer.status() != StatusCode::OK {
+        return Answer::of(answer).await;
+    }
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    Answer { status, headers, text: String::new(), body: Value::Null }
 }
 
 /// A tenant whose log has one entry.

@@ -31,6 +31,7 @@ use crate::routes;
 use crate::searching::Searches;
 use crate::store::migrations::Profile;
 use crate::store::{Store, preflight, tenants};
+use crate::streaming::Streams;
 use crate::tenants::{Tenants, default_settings};
 use crate::writer::LogWriter;
 
@@ -68,11 +69,13 @@ pub async fn serve(
         tenants::create(&store.worker, DEV_TENANT, &settings).await?;
     }
 
+    let streams = Streams::new(&args.stream, args.reader_connections);
     let upkeep_called = Arc::new(Notify::new());
     let bell = if queue.is_some() { Bell::heard() } else { Bell::default() };
     let mut workers = Workers::default();
     workers.start_upkeep(args, &store, profile, &upkeep_called);
     workers.start_relay(&urls, queue.clone(), bell.clone()).await?;
+    workers.start_tailer(&urls, &streams)?;
     if let Some(index) = index.clone() {
         workers.start_repair(&urls, queue, index, args.repair)?;
     }
@@ -83,6 +86,7 @@ pub async fn serve(
         store.worker_options.clone(),
         upkeep_called,
         bell,
+        streams.clone(),
     );
 
     let app = App::new(Parts {
@@ -103,6 +107,7 @@ pub async fn serve(
         exports: Exports::default(),
         searches: Searches::new(index, args.reader_connections),
         reads: Reads::default(),
+        streams,
     });
     let reads_stop = CancellationToken::new();
     let reads = tokio::spawn(reads::write(app.clone(), reads_stop.clone()));
@@ -141,10 +146,13 @@ async fn accept(
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let stop_begun = stopping.clone();
+    let (streams, ending) = (app.streams.clone(), app.streams.clone());
     let graceful = async move {
         stop.await;
         info!("stopping: no new connections, requests under way end");
         stop_begun.cancel();
+        // Now: those that are answers would keep the service from ending.
+        streams.stop();
     };
     // Answers are small and awaited: none is held back to be sent with the next.
     let listener = listener.tap_io(|connection| {
@@ -153,7 +161,13 @@ async fn accept(
         }
     });
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(graceful).into_future();
+    let serving = async {
+        axum::serve(listener, service).with_graceful_shutdown(graceful).into_future().await?;
+        // Nobody else waits for WebSockets.
+        ending.stop();
+        ending.ended().await;
+        Ok::<_, std::io::Error>(())
+    };
     let too_late = async {
         stopping.cancelled().await;
         tokio::time::sleep(stop_timeout).await;

@@ -24,6 +24,8 @@ use crate::repair::queued::Queued;
 use crate::searching;
 use crate::store::migrations::Profile;
 use crate::store::{self, Store};
+use crate::streaming::Streams;
+use crate::streaming::tailer::{self, Tailer};
 use crate::worker::Upkeep;
 
 /// Connections for reading that the relay has.
@@ -81,6 +83,20 @@ impl Workers {
         };
         self.keep("relay", move |stop| {
             Relay::new(store.clone(), Arc::clone(&queue), send_bytes_max, bell.clone()).run(stop)
+        });
+        Ok(())
+    }
+
+    /// Reads for those who watch logs.
+    pub(super) fn start_tailer(
+        &mut self,
+        urls: &DatabaseUrls,
+        streams: &Streams,
+    ) -> anyhow::Result<()> {
+        let store = Store::new(urls, tailer::CONNECTIONS).context(WrongSettings)?;
+        let streams = streams.clone();
+        self.keep("tailer", move |stop| {
+            Tailer { store: store.clone(), streams: streams.clone() }.run(stop)
         });
         Ok(())
     }

@@ -29,6 +29,9 @@ pub(crate) const NAME_CLAIM: &str = "name";
 /// Longest token, far above those that identity providers make.
 const TOKEN_BYTES_MAX: usize = 8 * 1_024;
 
+/// As long as a token is taken to last.
+const LASTS_S_MAX: f64 = 365.0 * 24.0 * 3_600.0;
+
 /// One for each type of key.
 const ALGORITHMS: [Algorithm; 4] =
     [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA, Algorithm::HS256];
@@ -230,6 +233,12 @@ impl Claims {
     /// Whether the token has expired since, for a connection that outlives its request.
     pub fn expired(&self, now: SystemTime) -> bool {
         unix_seconds(now) > self.good_until_s
+    }
+
+    /// How long the token is still good; at most a year, since clocks end somewhere.
+    pub fn lasts(&self, now: SystemTime) -> Duration {
+        let seconds = self.good_until_s - unix_seconds(now);
+        Duration::from_secs_f64(seconds.clamp(0.0, LASTS_S_MAX))
     }
 
     /// Who it is; what it says is checked by the caller.

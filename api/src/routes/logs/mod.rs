@@ -8,6 +8,7 @@ pub mod export;
 pub mod list;
 pub mod search;
 pub mod stats;
+pub mod stream;
 
 use std::sync::Arc;
 

@@ -167,6 +167,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads all of it.
+    pub(crate) async fn of(answer: reqwest::Response) -> Self {
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let text = answer.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self { status, headers, text, body }
+    }
+
     /// The stable code of a problem.
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
@@ -274,11 +282,7 @@ impl Caller<'_> {
 
 /// Sends and reads all of the answer.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let answer = request.send().await.unwrap();
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let text = answer.text().await.unwrap();
-    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Answer { status, headers, text, body }
+    Answer::of(request.send().await.unwrap()).await
 }
 
 /// The smallest entry there is, with more members or other ones.
