@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check fmt soak bench bench-read bench-search clean-data
+.PHONY: help run up down test check fmt soak bench bench-read bench-search bench-stream clean-data
 AUDIT_DATA_DIR ?= data
 export AUDIT_DATA_DIR
 
@@ -39,6 +39,9 @@ bench-read: ## the same of reading, over a log of 5 million entries
 bench-search: ## the way to the search index, searches there, and an outage, each on parts of its own
 	@worst=0; dev/bench.sh search || worst=$$?; \
 	dev/bench.sh search-outage || { code=$$?; [ $$code -le $$worst ] || worst=$$code; }; exit $$worst
+
+bench-stream: ## from a commit to those who watch, and what watching costs
+	@dev/bench.sh stream
 
 clean-data: ## delete what `make run` and `make up` have stored, after asking
 	@read -rp 'delete the databases and the index in $(AUDIT_DATA_DIR)? type yes: ' answer; \

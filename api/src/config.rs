@@ -11,6 +11,7 @@ mod index;
 mod index_shape;
 mod poke;
 mod stream;
+mod tail;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use self::index::{ReindexArgs, RepairArgs, VerifyIndexArgs};
 pub use self::index_shape::ShapeArgs;
 pub use self::poke::PokeArgs;
 pub use self::stream::StreamArgs;
+pub use self::tail::{ColorChoice, TailArgs};
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
 const SCRIPT_SETTINGS: &[&str] = &[
@@ -107,6 +109,9 @@ Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
     /// Export a log, resume after a break, and prove that it is whole
     #[command(after_help = client::EXPORT_HELP)]
     Export(Box<ExportArgs>),
+    /// Follow a log: each entry as soon as it is recorded
+    #[command(after_help = tail::TAIL_HELP)]
+    Tail(Box<TailArgs>),
     /// Rebuild the search index from the log, while searches go on
     #[command(after_help = index::REINDEX_HELP)]
     Reindex(Box<ReindexArgs>),

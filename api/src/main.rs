@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use api::commands::{
-    self, emit_sample, export, migrate, poke, reindex, serve, token, verify_index,
+    self, emit_sample, export, migrate, poke, reindex, serve, tail, token, verify_index,
 };
 use api::config::{self, Cli, Command};
 use api::logging;
@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Command::Migrate(args) => migrate::run(args).await,
             Command::EmitSample(args) => emit_sample::run(args).await,
             Command::Export(args) => export::run(args).await,
+            Command::Tail(args) => tail::run(args).await,
             Command::Reindex(args) => reindex::run(args).await,
             Command::VerifyIndex(args) => verify_index::run(args).await,
             Command::Poke(args) => poke::run(args).await,

@@ -16,7 +16,7 @@ Exit codes: 0 every goal met, 1 below a goal, 2 an error.
 
 `make bench` builds for release, starts a PostgreSQL and runs `bench write` on it; `make bench-read`
 runs `bench read` and `bench export-slow`; `make bench-search` starts OpenSearch, SQS and Lambda too,
-for `bench search` and `bench search-outage`."
+for `bench search` and `bench search-outage`; `make bench-stream` runs `bench stream`."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     ExportSlow(ExportSlowArgs),
     /// Measure the way to the search index and searches in it, and compare with the goals
     Search(SearchArgs),
+    /// Measure how entries reach those who watch, and what watching costs
+    Stream(StreamArgs),
     /// Measure writes and searches while OpenSearch is away, and how the index catches up
     SearchOutage(SearchOutageArgs),
     /// Measure what an entry takes on disk; one connection is enough
@@ -174,6 +176,36 @@ pub(crate) struct SearchArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct StreamArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+    /// Seconds that each subject is measured in a round
+    #[arg(long, default_value_t = 10, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Rounds that medians are taken of
+    #[arg(long, default_value_t = 5, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// Entries a second where the rate is fixed
+    #[arg(long, default_value_t = 1_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub(crate) rate: u32,
+    /// Subscribers for whom nothing happens; each takes a file descriptor here and in the service
+    #[arg(long, default_value_t = 5_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=8_000))]
+    idle: u32,
+    /// Only some of `live`, `ingest`, `replicas`, `idle`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// One round of 2 s, and 200 idle: shows that everything runs, says nothing about speed
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SearchOutageArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
@@ -231,6 +263,27 @@ impl SearchArgs {
     /// How long entries are recorded.
     pub(crate) fn lasts(&self) -> Duration {
         Duration::from_secs(if self.quick { 5 } else { self.seconds })
+    }
+
+    /// Whether `--only` asks for it; nothing asked is everything.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+impl StreamArgs {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    /// How long a subject is measured in a round.
+    pub(crate) fn lasts(&self) -> Duration {
+        Duration::from_secs(if self.quick { 2 } else { self.seconds })
+    }
+
+    /// How many watch while nothing happens.
+    pub(crate) fn idle(&self) -> usize {
+        if self.quick { 200 } else { self.idle as usize }
     }
 
     /// Whether `--only` asks for it; nothing asked is everything.

@@ -101,8 +101,17 @@ pub(crate) fn postmaster_of(backend: u32) -> Option<u32> {
 
 /// The most memory that a process had since it began, or since [`forget_peak`], in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
+    of_status(pid, "VmHWM:")
+}
+
+/// The memory that a process has, in bytes.
+pub(crate) fn memory(pid: u32) -> Option<u64> {
+    of_status(pid, "VmRSS:")
+}
+
+fn of_status(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }

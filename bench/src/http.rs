@@ -54,6 +54,13 @@ impl Request {
         Self { bytes: head("GET", path, tenant_id, "auditor", "").into_bytes(), key_at: None }
     }
 
+    /// Of somebody who watches, by a WebSocket.
+    pub(crate) fn upgrade(path: &str, tenant_id: TenantId) -> Self {
+        let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        Self { bytes: head("GET", path, tenant_id, "auditor", more).into_bytes(), key_at: None }
+    }
+
     /// The only one on its connection, asking for trailers.
     pub(crate) fn get_stream(path: &str, tenant_id: TenantId) -> Self {
         let more = "TE: trailers\r\nConnection: close\r\n";

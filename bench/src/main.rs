@@ -6,6 +6,7 @@
 //! cargo run --release -p bench -- export-slow [--entries N] [--seconds S] [--full]
 //! cargo run --release -p bench -- search [--entries N] [--rounds N] [--only NAME,…] [--quick]
 //! cargo run --release -p bench -- search-outage [--seconds S]
+//! cargo run --release -p bench -- stream [--seconds S] [--rounds N] [--only NAME,…] [--quick]
 //! cargo run --release -p bench -- size [--entries N]
 //! ```
 //!
@@ -16,9 +17,10 @@
 //! (c) `commit`, one connection that inserts and commits; `pgbench`, the same from C and without
 //! HTTP; and `copy`, COPY in binary. [`read`] does the same with pages, exports and filters, against
 //! psql and plain statements; [`slow`] looks at everybody else while a slow reader exports. [`search`]
-//! compares the way to the search index, and searches there, with what its parts give alone. `size`
-//! says what an entry takes on disk, compressed too where TimescaleDB keeps the log; one connection
-//! is enough for it.
+//! compares the way to the search index, and searches there, with what its parts give alone.
+//! [`stream`] follows entries from their commit to those who watch, against a bare TCP fan-out.
+//! `size` says what an entry takes on disk, compressed too where TimescaleDB keeps the log; one
+//! connection is enough for it.
 //!
 //! The load comes from the same machine and shares its cores, so it is written to be cheap:
 //! [`http`] knows the least HTTP that will do. Nothing here is part of the product.
@@ -51,6 +53,7 @@ mod search;
 mod server;
 mod size;
 mod slow;
+mod stream;
 mod subject;
 mod table;
 
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::ExportSlow(args) => load.block_on(slow::run(&args)),
         Command::Read(args) => load.block_on(read::run(&args)),
         Command::Search(args) => load.block_on(search::run(&args)),
+        Command::Stream(args) => load.block_on(stream::run(&args)),
         Command::SearchOutage(args) => load.block_on(search::outage::run(&args)),
         Command::Size(args) => load.block_on(size::run(&args)).map(|()| true),
         Command::ServeNull(args) => rival::run(&args, Keeper::Nothing).map(|()| true),

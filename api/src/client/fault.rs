@@ -7,6 +7,8 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::tail::Closing;
+
 /// A refusal is read so far and no further: a proxy's page may be long.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -32,6 +34,9 @@ pub enum Fault {
     /// The service, or a proxy before it, said no.
     #[error("{0}")]
     Refused(Refusal),
+    /// A stream was closed.
+    #[error("{0}")]
+    Closed(Closing),
 }
 
 /// A problem that the service answered with.
@@ -77,6 +82,7 @@ impl Fault {
         match self {
             Self::Unreachable { .. } | Self::Broken(_) => true,
             Self::Refused(refusal) => matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504),
+            Self::Closed(closing) => closing.may_pass(),
         }
     }
 
@@ -89,7 +95,8 @@ impl Fault {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => refusal.retry_after,
-            _ => None,
+            Self::Closed(closing) => closing.retry_after(),
+            Self::Unreachable { .. } | Self::Broken(_) => None,
         }
     }
 }
@@ -129,7 +136,7 @@ impl Refusal {
                 "; set AUDIT_TOKEN (`audit-log token` makes one for trying), or behind a gateway \
                  its headers with --header"
             }
-            403 => "; emit-sample needs the role admin or user, export admin or auditor",
+            403 => "; emit-sample needs the role admin or user, export and tail admin or auditor",
             _ => "",
         }
     }

@@ -2,7 +2,10 @@
 
 pub mod export;
 pub mod fault;
+pub mod filters;
 pub mod patience;
+pub mod plain;
 pub mod progress;
 pub mod sample;
 pub mod service;
+pub mod tail;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::fault::{Fault, Refusal};
@@ -55,15 +55,28 @@ impl Service {
 
     /// Sends it; what is no success is a fault.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let answer = tokio::time::timeout(HEAD_TIMEOUT, request.send()).await;
-        let Ok(answer) = answer else {
-            return Err(Fault::Broken(format!("no answer for {} s", HEAD_TIMEOUT.as_secs())));
-        };
-        let answer = answer.map_err(|error| Fault::of(&self.url, error))?;
+        let answer = self.answer(request).await?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         Err(Fault::Refused(Refusal::read(answer).await))
+    }
+
+    /// Sends it; what does not switch protocols is a fault.
+    pub async fn switch(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        let answer = self.answer(request).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(answer);
+        }
+        Err(Fault::Refused(Refusal::read(answer).await))
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        let answer = tokio::time::timeout(HEAD_TIMEOUT, request.send()).await;
+        let Ok(answer) = answer else {
+            return Err(Fault::Broken(format!("no answer for {} s", HEAD_TIMEOUT.as_secs())));
+        };
+        answer.map_err(|error| Fault::of(&self.url, error))
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use domain::Filter;
 
 use crate::client::export::{Export, Facts, NotWhole, Order, Output, Range, counted, verify};
+use crate::client::filters;
 use crate::client::service::Service;
 use crate::config::{ExportArgs, ExportFormat, WrongSettings};
 
@@ -45,17 +45,7 @@ fn said(facts: &Facts) -> String {
 
 /// The parameters to ask with. What is wrong with a value the service says better.
 fn order(args: &ExportArgs) -> anyhow::Result<Order> {
-    let mut filters = Vec::new();
-    for filter in &args.filters {
-        let (name, value) = filter
-            .split_once('=')
-            .with_context(|| format!("--filter {filter:?} must be NAME=VALUE"))?;
-        if !Filter::PARAMETERS.contains(&name) && name != "q" {
-            let known = Filter::PARAMETERS.join(", ");
-            bail!("--filter {name:?} is unknown; there are {known} and q");
-        }
-        filters.push((name.to_owned(), value.to_owned()));
-    }
+    let mut filters = filters::parameters(&args.filters)?;
     for (name, value) in [("from", &args.from), ("to", &args.to)] {
         filters.extend(value.clone().map(|value| (name.to_owned(), value)));
     }

@@ -58,7 +58,7 @@ fn of_a_command(name: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_setting_is_named_with_the_nearest_one() {
-    for command in ["serve", "migrate", "token", "emit-sample", "export"] {
+    for command in ["serve", "migrate", "token", "emit-sample", "export", "tail"] {
         let env = [NOWHERE, GATEWAY, ("AUDIT_LISTN", "x"), ("AUDIT_TEST_ANYTHING", "x")];
         let ended = command::run(&[command], &env).await;
         assert_refused(&ended, 2, &["AUDIT_LISTN", "did you mean AUDIT_LISTEN?"]);
@@ -203,7 +203,7 @@ async fn migrate_prepares_a_database_that_serve_refuses_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_shows_an_example() {
-    for command in ["serve", "migrate", "token", "emit-sample", "export"] {
+    for command in ["serve", "migrate", "token", "emit-sample", "export", "tail"] {
         let ended = command::run(&[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains("Example:"), "{ended:?}");

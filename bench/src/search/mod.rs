@@ -15,7 +15,7 @@ mod parts;
 mod price;
 mod queue;
 mod results;
-mod steady;
+pub(crate) mod steady;
 mod subject;
 mod tap;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// So many requests a second, by connections that take turns.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     begun: Instant,
     every: Duration,
     connections: u32,
@@ -15,28 +15,28 @@ const LEAD: Duration = Duration::from_millis(200);
 
 impl Pace {
     /// Begins in a moment.
-    pub(super) fn new(a_second: u32, connections: u32) -> Self {
+    pub(crate) fn new(a_second: u32, connections: u32) -> Self {
         let every = Duration::from_secs(1) / a_second;
         Self { begun: Instant::now() + LEAD, every, connections }
     }
 
-    pub(super) fn connections(self) -> u32 {
+    pub(crate) fn connections(self) -> u32 {
         self.connections
     }
 
-    pub(super) fn begun(self) -> Instant {
+    pub(crate) fn begun(self) -> Instant {
         self.begun
     }
 
     /// When the requests of a connection are due.
-    pub(super) fn turns(self, connection: u32) -> impl Iterator<Item = Instant> {
+    pub(crate) fn turns(self, connection: u32) -> impl Iterator<Item = Instant> {
         let numbers = (connection..u32::MAX).step_by(self.connections as usize);
         numbers.map(move |number| self.begun + self.every * number)
     }
 }
 
 /// How long ago that was, as latencies are noted.
-pub(super) fn us_since(due: Instant) -> u32 {
+pub(crate) fn us_since(due: Instant) -> u32 {
     u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX)
 }
 

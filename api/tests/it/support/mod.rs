@@ -20,6 +20,7 @@ pub(crate) mod queue;
 pub(crate) mod seeds;
 pub(crate) mod service;
 pub(crate) mod socket;
+pub(crate) mod streamer;
 pub(crate) mod switch;
 pub(crate) mod timescale;
 pub(crate) mod way;
