@@ -38,7 +38,7 @@ const EXPIRED_WITHIN: Duration = Duration::from_secs(30);
 /// A queue that gives up on a message within seconds.
 const IMPATIENT: Settings<'static> = &[
     ("AUDIT_FANOUT_TIMEOUT_S", "2"),
-    ("AUDIT_FANOUT_VISIBILITY_S", "3"),
+    ("AUDIT_FANOUT_VISIBILITY_S", "2"),
     ("AUDIT_FANOUT_RECEIVES_MAX", "5"),
     ("AUDIT_FANOUT_CALLS_MAX", "16"),
 ];
