@@ -28,6 +28,12 @@ pub enum Fault {
         /// What it says, without anything of an entry.
         reason: String,
     },
+    /// What the names of our indices begin with is another installation's.
+    #[error("the indices of this prefix belong to another installation, {installation}")]
+    Foreign {
+        /// Which.
+        installation: String,
+    },
     /// The answer is not what it should be.
     #[error("OpenSearch gave an answer that cannot be read: {0}")]
     Unreadable(String),
@@ -63,14 +69,16 @@ impl Fault {
 
     /// Whether the same request may work later.
     pub fn is_passing(&self) -> bool {
-        !matches!(self, Self::Refused { .. })
+        !matches!(self, Self::Refused { .. } | Self::Foreign { .. })
     }
 
     /// The status, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unavailable { status, .. } | Self::Refused { status, .. } => Some(*status),
-            Self::Unreachable(_) | Self::TimedOut | Self::Unreadable(_) => None,
+            Self::Unreachable(_) | Self::TimedOut | Self::Foreign { .. } | Self::Unreadable(_) => {
+                None
+            }
         }
     }
 }

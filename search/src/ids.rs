@@ -17,7 +17,7 @@ use crate::{Fault, Index};
 pub const IDS_MAX: usize = 5_000;
 
 /// How long one call may take. Deleting so many takes seconds.
-const IDS_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const IDS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Index {
     /// The ids of the documents in a range, upwards, from behind `after`. Fewer than [`IDS_MAX`] are
@@ -50,7 +50,7 @@ impl Index {
     pub async fn delete_below(&self, tenant_id: TenantId, floor_seq: i64) -> Result<u64, Fault> {
         let range = Range { tenant_id, first_seq: i64::MIN, last_seq: floor_seq - 1 };
         let query = json!({ "bool": { "filter": range.filters() } });
-        self.delete_by(tenant_id, query).await
+        self.delete_by(Some(tenant_id), query).await
     }
 
     /// Deletes these documents of a tenant, [`IDS_MAX`] at most, and says how many were there.
@@ -68,10 +68,16 @@ impl Index {
             { "term": { "tenant_id": tenant_id.to_string() } },
             { "ids": { "values": ids } },
         ] } });
-        self.delete_by(tenant_id, query).await
+        self.delete_by(Some(tenant_id), query).await
     }
 
-    async fn delete_by(&self, tenant_id: TenantId, query: Value) -> Result<u64, Fault> {
+    /// Deletes what a query finds, [`IDS_MAX`] documents at most, and says how many: where a tenant's
+    /// documents lie, or everywhere.
+    pub(crate) async fn delete_by(
+        &self,
+        tenant_id: Option<TenantId>,
+        query: Value,
+    ) -> Result<u64, Fault> {
         #[derive(Deserialize)]
         struct Answer {
             deleted: u64,
@@ -91,18 +97,15 @@ impl Index {
 
     pub(crate) async fn routed<T: serde::de::DeserializeOwned>(
         &self,
-        tenant_id: TenantId,
+        tenant_id: impl Into<Option<TenantId>>,
         among: Among<'_>,
         action: &str,
         options: &[(&str, &str)],
         body: Value,
     ) -> Result<T, Fault> {
-        let routing = tenant_id.to_string();
-        let mut query = vec![
-            ("routing", routing.as_str()),
-            ("ignore_unavailable", "true"),
-            ("allow_no_indices", "true"),
-        ];
+        let routing = tenant_id.into().map(|tenant_id| tenant_id.to_string());
+        let mut query = vec![("ignore_unavailable", "true"), ("allow_no_indices", "true")];
+        query.extend(routing.as_deref().map(|routing| ("routing", routing)));
         query.extend_from_slice(options);
         let call = Call {
             method: Method::Post,

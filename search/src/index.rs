@@ -1,5 +1,6 @@
 //! The index of the log, as its users reach it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opensearch::http::Method;
@@ -52,6 +53,7 @@ pub struct IndexSettings {
 pub struct Index {
     client: Client,
     prefix: Prefix,
+    installation: Option<Arc<str>>,
 }
 
 /// An OpenSearch that answers.
@@ -66,7 +68,14 @@ pub struct Facts {
 impl Index {
     /// Does not connect yet.
     pub fn new(settings: &IndexSettings) -> Result<Self, Fault> {
-        Ok(Self { client: Client::new(settings)?, prefix: settings.prefix.clone() })
+        let (client, prefix) = (Client::new(settings)?, settings.prefix.clone());
+        Ok(Self { client, prefix, installation: None })
+    }
+
+    /// The same, used by this installation: what it makes is marked as its own.
+    #[must_use]
+    pub fn of_installation(self, installation: &str) -> Self {
+        Self { installation: Some(installation.into()), ..self }
     }
 
     /// Who answers, and whether it was set up; for probes.
@@ -88,6 +97,11 @@ impl Index {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Who uses it, if they say so.
+    pub(crate) fn installation(&self) -> Option<&str> {
+        self.installation.as_deref()
     }
 
     pub(crate) fn prefix(&self) -> &Prefix {

@@ -1,7 +1,7 @@
 //! The audit log as OpenSearch keeps it: a view of the log that can be rebuilt from it.
 //!
 //! The only crate that names an index. It knows no PostgreSQL and no HTTP of ours, and everything
-//! it asks is about one tenant, whose id comes first.
+//! it asks is about one tenant, whose id comes first; but for `census`, which counts all of them.
 
 #![cfg_attr(
     test,
@@ -10,6 +10,7 @@
 
 mod ask;
 mod bulk;
+mod census;
 mod client;
 mod document;
 mod dsl;
@@ -21,6 +22,7 @@ mod ids;
 mod index;
 mod login;
 mod names;
+mod owner;
 mod page;
 mod query;
 mod request;
@@ -32,6 +34,7 @@ mod template;
 
 pub use crate::ask::{QUESTIONS_MAX, TOTAL_EXACT_MAX};
 pub use crate::bulk::{BULK_LEN_MAX, Outcome};
+pub use crate::census::{Population, TENANTS_MAX};
 pub use crate::document::Document;
 pub use crate::dsl::{PHRASE_PREFIX_WORDS_MAX, dsl};
 pub use crate::facets::FACET_VALUES_MAX;

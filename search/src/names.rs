@@ -52,6 +52,12 @@ impl Prefix {
         format!("{}-v{template}", self.0)
     }
 
+    /// Whether a template of ours has this name, of whatever version.
+    pub(crate) fn is_template(&self, name: &str) -> bool {
+        let version = name.strip_prefix(&self.0).and_then(|rest| rest.strip_prefix("-v"));
+        version.is_some_and(|version| !version.is_empty() && number(version).is_some())
+    }
+
     /// The indices that a template is for.
     pub(crate) fn pattern(&self, template: u32) -> String {
         format!("{}-v{template}-*", self.0)
@@ -245,6 +251,16 @@ mod tests {
             "other-v1-2026.11",
         ] {
             assert_eq!(prefix.read_index(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn templates_of_every_version_and_of_nobody_else_are_ours() {
+        let prefix = prefix("audit-logs");
+        assert!(prefix.is_template(&prefix.template(TEMPLATE)));
+        assert!(prefix.is_template("audit-logs-v12"));
+        for name in ["audit-logs", "audit-logs-v", "audit-logs-v1x", "audit-logs-very-v1", "x-v1"] {
+            assert!(!prefix.is_template(name), "{name}");
         }
     }
 

@@ -22,9 +22,12 @@ impl Index {
     /// Makes this program's template, or gives it this shape.
     ///
     /// Each version has a template of its own, so an older program that comes later takes nothing
-    /// from a newer one. Indices that exist stay as they are.
+    /// from a newer one. Indices that exist stay as they are. What is another installation's is
+    /// refused, what is nobody's marked.
     pub async fn set_up(&self, shape: Shape) -> Result<(), Fault> {
-        self.put_template(shape, false).await
+        self.check_owner().await?;
+        self.put_template(shape, false).await?;
+        self.claim().await
     }
 
     /// Makes the index of a month with its aliases, if nobody else does.
@@ -57,11 +60,13 @@ impl Index {
 
     async fn put_template(&self, shape: Shape, only_new: bool) -> Result<(), Fault> {
         let only_new = if only_new { "true" } else { "false" };
+        let name = self.prefix().template(TEMPLATE);
+        let owner = self.template_owner(&name).await?;
         let call = Call {
             method: Method::Put,
-            path: &format!("/_index_template/{}", self.prefix().template(TEMPLATE)),
+            path: &format!("/_index_template/{name}"),
             query: &[("create", only_new), AGREED_WITHIN[0]],
-            body: Body::Json(template(self.prefix(), shape)),
+            body: Body::Json(template(self.prefix(), shape, owner.as_deref())),
             timeout: CHANGE_TIMEOUT,
         };
         self.client().done(call).await

@@ -1,21 +1,14 @@
 //! Documents as they are, whoever wrote them: what stands for no entry is found and deleted here.
 
-use std::time::Duration;
-
 use domain::{EntryId, TenantId};
-use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::ask::milliseconds;
-use crate::client::{Body, Call};
-use crate::ids::IDS_MAX;
+use crate::ids::{IDS_MAX, IDS_TIMEOUT};
 use crate::page::Page;
 use crate::scope::{Among, Range};
 use crate::{Fault, Index};
-
-/// How long one call may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A document of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +27,7 @@ impl Index {
             "size": limit.min(IDS_MAX),
             "_source": false,
             "track_total_hits": false,
-            "timeout": milliseconds(TIMEOUT),
+            "timeout": milliseconds(IDS_TIMEOUT),
             "query": { "bool": { "filter": range.filters() } },
             "sort": [{ "seq": "asc" }],
         });
@@ -55,30 +48,13 @@ impl Index {
     ///
     /// An entry that has arrived since somebody missed it is none of them, and stays.
     pub async fn delete_hidden(&self, range: Range, ids: &[EntryId]) -> Result<u64, Fault> {
-        #[derive(Deserialize)]
-        struct Deleted {
-            deleted: u64,
-        }
         let [owner, numbers] = range.filters();
         let routing = json!({ "term": { "_routing": range.tenant_id.to_string() } });
         let query = json!({ "bool": {
             "filter": { "ids": { "values": ids } },
             "must_not": { "bool": { "filter": [owner, numbers, routing] } },
         } });
-        let path = format!("/{}/_delete_by_query", Among::Searched.path(self.prefix()));
-        let call = Call {
-            method: Method::Post,
-            path: &path,
-            query: &[
-                ("ignore_unavailable", "true"),
-                ("allow_no_indices", "true"),
-                ("conflicts", "proceed"),
-                ("refresh", "true"),
-            ],
-            body: Body::Json(json!({ "query": query, "max_docs": IDS_MAX })),
-            timeout: TIMEOUT,
-        };
-        self.client().json::<Deleted>(call).await.map(|answer| answer.deleted)
+        self.delete_by(None, query).await
     }
 }
 

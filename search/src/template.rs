@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::names::{Prefix, TEMPLATE};
+use crate::owner::meta;
 
 /// Stronger than templates that people make for everything.
 const PRIORITY: u32 = 500;
@@ -42,13 +43,17 @@ impl Shape {
     }
 }
 
-/// The body of this program's template.
-pub(crate) fn template(prefix: &Prefix, shape: Shape) -> Value {
+/// The body of this program's template, and whose it is.
+pub(crate) fn template(prefix: &Prefix, shape: Shape, owner: Option<&str>) -> Value {
+    let mut mappings = mappings();
+    if let Some(owner) = owner {
+        mappings["_meta"] = meta(owner);
+    }
     json!({
         "index_patterns": [prefix.pattern(TEMPLATE)],
         "priority": PRIORITY,
         "version": TEMPLATE,
-        "template": { "settings": settings(shape), "mappings": mappings() },
+        "template": { "settings": settings(shape), "mappings": mappings },
     })
 }
 

@@ -6,7 +6,9 @@ mod agreeing;
 mod asking;
 mod bringing;
 mod generations;
+mod owner;
 #[path = "../../../domain/tests/search_cases/mod.rs"]
 mod search_cases;
+mod shards;
 mod strays;
 mod support;

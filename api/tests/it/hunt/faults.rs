@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -34,19 +34,24 @@ const DEAD_WITHIN: Duration = Duration::from_secs(90);
 /// How soon a process is gone that was killed.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often each fault was.
+/// How often each fault was, and how long it took in all.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<String, u64>);
+pub(super) struct Tally(BTreeMap<String, (u64, Duration)>);
 
 impl Tally {
-    fn note(&mut self, fault: impl fmt::Debug) {
-        *self.0.entry(format!("{fault:?}")).or_default() += 1;
+    fn note(&mut self, fault: impl fmt::Debug, begun: Instant) {
+        let (times, took) = self.0.entry(format!("{fault:?}")).or_default();
+        *times += 1;
+        *took += begun.elapsed();
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults: Vec<_> = self.0.iter().map(|(fault, n)| format!("{fault} {n}")).collect();
+        let told = |(fault, (times, took)): (&String, &(u64, Duration))| {
+            format!("{fault} {times} in {:.1} s", took.as_secs_f32())
+        };
+        let faults: Vec<_> = self.0.iter().map(told).collect();
         f.write_str(&faults.join(", "))
     }
 }
@@ -76,8 +81,9 @@ pub(super) async fn strike_programs(
             if over.is_cancelled() {
                 return tally;
             }
+            let begun = Instant::now();
             strike_program(fault, services, parts, rng).await;
-            tally.note(fault);
+            tally.note(fault, begun);
         }
     }
 }
@@ -133,8 +139,9 @@ pub(super) async fn strike_parts(parts: &Parts, way: &Way, rng: &mut SmallRng) -
     let mut tally = Tally::default();
     for fault in faults {
         sleep(some(rng, REST_MS)).await;
+        let begun = Instant::now();
         strike_part(fault, parts, way, rng).await;
-        tally.note(fault);
+        tally.note(fault, begun);
     }
     tally
 }
@@ -169,7 +176,8 @@ async fn strike_part(fault: OfParts, parts: &Parts, way: &Way, rng: &mut SmallRn
     }
 }
 
-/// Waits until what waits for the index and what is sent now are all in the dead-letter queue.
+/// Waits until what waits for the index and what is sent now are in the dead-letter queue: all of it
+/// in a soak, else as much as was to be sent.
 async fn starve(way: &Way) {
     let (dead, sent) = (way.dead_letters().await, way.shuffler.sent());
     let mut starving = way.waiting().await;
@@ -178,7 +186,10 @@ async fn starve(way: &Way) {
     })
     .await;
     starving += way.shuffler.sent() - sent;
-    eventually("the queue gives up on all of them", DEAD_WITHIN, async || {
+    if !seeds::soak() {
+        starving = starving.min(STARVED_MIN);
+    }
+    eventually("the queue gives up on them", DEAD_WITHIN, async || {
         way.dead_letters().await >= dead + starving
     })
     .await;

@@ -3,7 +3,7 @@
 //!
 //! The parts are the real ones: two replicas, SQS and the Lambda's binary behind its mapping,
 //! OpenSearch. A seed decides what is hit, when and for how long. `make test` hunts with one seed,
-//! `AUDIT_TEST_SOAK=1` with 50; `AUDIT_TEST_SEED` repeats one.
+//! `AUDIT_TEST_SOAK=1` with 50, or with `AUDIT_TEST_SEEDS`; `AUDIT_TEST_SEED` repeats one.
 
 mod faults;
 mod scene;
@@ -11,7 +11,7 @@ mod shuffler;
 mod verdict;
 mod writers;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
@@ -31,12 +31,15 @@ const PEACE: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_is_the_log_whatever_was_killed_paused_or_delivered_twice() {
+    let begun = Instant::now();
     let parts = Parts::start().await;
+    eprintln!("OpenSearch and SQS run after {:.1} s", begun.elapsed().as_secs_f32());
     seeds::for_seeds("loss hunt", SEEDS, TIME_FOR_SEEDS, async |seed| {
-        let mut rng = SmallRng::seed_from_u64(seed);
+        let (mut rng, begun) = (SmallRng::seed_from_u64(seed), Instant::now());
         let mut scene = Scene::set(&parts, &mut rng).await;
         let writers = scene.write(&mut rng);
         tokio::time::sleep(PEACE).await;
+        eprintln!("  the first fault after {:.1} s", begun.elapsed().as_secs_f32());
         hunt(&parts, &mut scene, &mut rng).await;
         let acknowledged = writers.finish().await;
         verdict::assert_index_is_log(&scene, &acknowledged).await;

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// Repeats this seed, and no other.
 const SEED: &str = "AUDIT_TEST_SEED";
 
+/// So many seeds of a scenario are enough, also in a soak.
+const SEEDS_MAX: &str = "AUDIT_TEST_SEEDS";
+
 /// Whether the long tests are to run in full.
 pub(crate) fn soak() -> bool {
     std::env::var_os("AUDIT_TEST_SOAK").is_some_and(|value| value == "1")
@@ -18,7 +21,11 @@ pub(crate) fn seed(scenario: &str) -> u64 {
 }
 
 fn named() -> Option<u64> {
-    std::env::var(SEED).ok().map(|seed| seed.parse().unwrap())
+    number(SEED)
+}
+
+fn number<N: std::str::FromStr<Err: std::fmt::Debug>>(variable: &str) -> Option<N> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 /// Runs a scenario with one seed after the other: all of them in a soak, else while there is time.
@@ -29,7 +36,8 @@ pub(crate) async fn for_seeds(
     mut run: impl AsyncFnMut(u64),
 ) {
     let begun = Instant::now();
-    let seeds = if named().is_some() { 1 } else { seeds };
+    let enough = number(SEEDS_MAX).unwrap_or(seeds);
+    let seeds = if named().is_some() { 1 } else { seeds.min(enough) };
     for n in 1..=seeds {
         run(seed(&format!("{scenario}: seed {n}"))).await;
         if !soak() && begun.elapsed() > time {
