@@ -77,7 +77,13 @@ function sum(answers, frame, step) {
       bar.total += sign * count;
     }
   }
-  return merged(filled([...bars.values()].sort((one, other) => one.at - other.at), frame, step));
+  return merged(
+    filled(
+      [...bars.values()].sort((one, other) => one.at - other.at),
+      frame,
+      step,
+    ),
+  );
 }
 
 /** The service ends with the last entry; the page with its range. */
@@ -101,7 +107,8 @@ function merged(bars) {
     const bar = { at: group[0].at, end: group.at(-1).end, counts: {}, total: 0 };
     for (const { counts, total } of group) {
       bar.total += total;
-      for (const [severity, count] of Object.entries(counts)) bar.counts[severity] = (bar.counts[severity] ?? 0) + count;
+      for (const [severity, count] of Object.entries(counts))
+        bar.counts[severity] = (bar.counts[severity] ?? 0) + count;
     }
     return bar;
   });

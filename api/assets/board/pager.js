@@ -11,7 +11,7 @@ const FIRST = 100;
 const NEXT = 500;
 
 /** An entry may have occurred so much after it was recorded: two clocks. */
-const AHEAD_MS = 5 * 60_000;
+export const AHEAD_MS = 5 * 60_000;
 
 /** The parameters that say what is looked at, the same for pages, stream, export. */
 export function selection(view, bounds) {

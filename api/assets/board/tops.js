@@ -32,7 +32,10 @@ const shown = (values, field) =>
 function list(field, title, values, q) {
   const most = Math.max(1, ...values.map((value) => value.count));
   byId('tops').removeAttribute('aria-busy');
-  return section(title, values.map((value) => item(field, value, most, standing(q, field, value.value))));
+  return section(
+    title,
+    values.map((value) => item(field, value, most, standing(q, field, value.value))),
+  );
 }
 
 function section(title, items) {
@@ -44,15 +47,36 @@ function item(field, { value, count: number }, most, stands) {
   const share = el('span', { class: 'share', 'aria-hidden': 'true' });
   share.style.setProperty('inline-size', `${Math.max(2, (number / most) * 100)}%`);
   const text = visible(value);
-  return el('li', {},
-    el('button', {
-      type: 'button',
-      class: 'top-item',
-      'data-field': field,
-      'data-value': value,
-      'data-standing': stands ?? false,
-      'aria-pressed': stands === 'wanted' ? 'true' : 'false',
-      title: `${text}\nClick: only these. Alt and click: without these.`,
-    }, share, el('span', { class: 'value' }, text), el('span', { class: 'number' }, count(number))),
-    el('button', { type: 'button', class: 'leave-out', 'data-field': field, 'data-value': value, 'data-without': true, 'aria-label': `Without ${text}`, title: 'Without these' }, '−'));
+  return el(
+    'li',
+    {},
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'top-item',
+        'data-field': field,
+        'data-value': value,
+        'data-standing': stands ?? false,
+        'aria-pressed': stands === 'wanted' ? 'true' : 'false',
+        title: `${text}\nClick: only these. Alt and click: without these.`,
+      },
+      share,
+      el('span', { class: 'value' }, text),
+      el('span', { class: 'number' }, count(number)),
+    ),
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'leave-out',
+        'data-field': field,
+        'data-value': value,
+        'data-without': true,
+        'aria-label': `Without ${text}`,
+        title: 'Without these',
+      },
+      '−',
+    ),
+  );
 }

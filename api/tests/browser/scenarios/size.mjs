@@ -51,21 +51,35 @@ export async function scrolling_a_hundred_thousand_rows_is_smooth(stage) {
   const { frames, rows, heap } = await page.evaluate(scroll);
   frames.sort((one, other) => one - other);
   const at = (part) => frames[Math.floor(part * (frames.length - 1))];
-  process.stderr.write(`frames while scrolling: ${frames.length}, median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms, longest ${at(1).toFixed(1)} ms; script p95 ${heap.toFixed(1)} ms; ${rows} rows in the page\n`);
+  process.stderr.write(
+    `frames while scrolling: ${frames.length}, median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms, longest ${at(1).toFixed(1)} ms; script p95 ${heap.toFixed(1)} ms; ${rows} rows in the page\n`,
+  );
   assert.ok(rows < 200, `${rows} rows in the page`);
   assert.ok(at(0.5) < 34 && at(0.95) < 100, `frames: median ${at(0.5)}, p95 ${at(0.95)}`);
-  await stage.until(page, 'the bound is said', () => document.getElementById('foot').textContent.startsWith('100,000 entries are shown.'));
+  await stage.until(page, 'the bound is said', () =>
+    document.getElementById('foot').textContent.startsWith('100,000 entries are shown.'),
+  );
   await stage.shot(page, 'hundred-thousand');
   // New ones drop old ones, and those come back when they are looked for.
   await page.evaluate(() => (document.getElementById('grid').scrollTop = 0));
   await stage.post({ message: 'one more' });
-  await stage.until(page, 'the new one', () => document.querySelector('#rows .cell-message').closest('#rows').textContent.includes('one more'));
-  await stage.until(page, 'old ones made way', () => Number(document.getElementById('grid').getAttribute('aria-rowcount')) < 100_001);
+  await stage.until(page, 'the new one', () =>
+    document.querySelector('#rows .cell-message').closest('#rows').textContent.includes('one more'),
+  );
+  await stage.until(
+    page,
+    'old ones made way',
+    () => Number(document.getElementById('grid').getAttribute('aria-rowcount')) < 100_001,
+  );
   await page.evaluate(() => {
     const grid = document.getElementById('grid');
     grid.scrollTop = grid.scrollHeight;
   });
-  await stage.until(page, 'they are read again', () => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === 100_001);
+  await stage.until(
+    page,
+    'they are read again',
+    () => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === 100_001,
+  );
 }
 
 /** Scrolls up and down as a wheel does, and measures frames and the script's part of them. */
@@ -83,5 +97,9 @@ async function scroll() {
     scripts.push(performance.now() - now);
   }
   scripts.sort((one, other) => one - other);
-  return { frames, rows: document.querySelectorAll('#rows > .row').length, heap: scripts[Math.floor(scripts.length * 0.95)] };
+  return {
+    frames,
+    rows: document.querySelectorAll('#rows > .row').length,
+    heap: scripts[Math.floor(scripts.length * 0.95)],
+  };
 }
