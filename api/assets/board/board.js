@@ -141,7 +141,7 @@ export class Board {
     const isQuery = error instanceof api.Problem && error.code === 'invalid_query';
     this.numbers.clear();
     if (isQuery) {
-      this.explain(error);
+      this.filter.refuse(this.view.q.trim(), error);
       states.wrongQuery();
     } else if (error instanceof api.Problem && (error.status === 401 || error.status === 403)) {
       this.live.stop();
@@ -149,17 +149,6 @@ export class Board {
     } else {
       states.failed(error, () => this.show());
     }
-  }
-
-  /** What was asked had more to it than what was written: columns are those of what was written. */
-  async explain(error) {
-    const { q } = this.view;
-    const { signal } = this.reading;
-    const own = await api.get('/search', { q, limit: 1 }, signal).then(
-      () => new api.Problem(400, { detail: error.message.replace(/^column \d+: /, '') }),
-      (problem) => problem,
-    );
-    if (!signal.aborted) this.filter.refuse(q, own);
   }
 
   /** A proof or a right that is gone ends more than the stream. */

@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { countable } from './query.js';
-import { selection } from './pager.js';
+import { selectionAlone } from './pager.js';
 import { STEP, interval } from './ranges.js';
 import { iso, zone } from './times.js';
 
@@ -124,5 +124,5 @@ export const TOPS = [
 /** What occurs most in all that the query finds, and how much that is. */
 export async function tops(view, bounds, signal) {
   const facets = [...TOPS.map(([field]) => field), 'severity'].join(',');
-  return api.get('/search', { ...selection(view, bounds), facets, limit: 1 }, signal);
+  return api.get('/search', { ...selectionAlone(view, bounds), facets, limit: 1 }, signal);
 }

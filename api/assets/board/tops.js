@@ -2,7 +2,7 @@
 
 import { TOPS } from './counts.js';
 import { byId, el } from './dom.js';
-import { standing } from './query.js';
+import { OWN_TYPE, standing } from './query.js';
 import { count, visible } from './text.js';
 
 /** Values of each list. */
@@ -27,7 +27,7 @@ export function wait() {
 }
 
 const shown = (values, field) =>
-  values.filter(({ value }) => field !== 'resource_type' || value !== 'audit_log').slice(0, SHOWN_MAX);
+  values.filter(({ value }) => field !== 'resource_type' || value !== OWN_TYPE).slice(0, SHOWN_MAX);
 
 function list(field, title, values, q) {
   const most = Math.max(1, ...values.map((value) => value.count));

@@ -46,6 +46,7 @@ export class Stage {
     height = 900,
     headers = this.headers,
     states = ['table', 'first-run', 'empty'],
+    axe = true,
     ...options
   } = {}) {
     this.browser ??= await chromium.launch({
@@ -62,7 +63,7 @@ export class Stage {
     });
     context.setDefaultTimeout(PATIENCE_MS);
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: this.base });
-    await context.addInitScript({ path: modules.resolve('axe-core/axe.min.js') });
+    if (axe) await context.addInitScript({ path: modules.resolve('axe-core/axe.min.js') });
     const page = await context.newPage();
     this.watch(page);
     await page.goto(`${this.api}/logs/board${search}`);
