@@ -35,6 +35,15 @@ python_parses() {
   "$python" -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' "$@"
 }
 
+# The board's modules: what they do, the tests look at.
+modules_parse() {
+  local module
+  have node || { say "    node is not installed: the board's modules were not looked at"; return 0; }
+  for module in "$@"; do
+    node --check --input-type=module <"$module" || { say "    in $module"; return 1; }
+  done
+}
+
 # A cold start loads what the function links: no server, no database.
 lambda_is_small() {
   local tree
@@ -60,6 +69,7 @@ scripts() {
   local script
   for script in dev/*.sh .ci/run; do bash -n "$script" || return 1; done
   python_parses dev/*.py localstack/*.py localstack/ready.d/*.py || return 1
+  modules_parse api/assets/board/*.js api/tests/browser/*.mjs api/tests/browser/scenarios/*.mjs || return 1
   if have shellcheck; then
     shellcheck --external-sources --severity=warning dev/*.sh .ci/run
   else

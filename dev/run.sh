@@ -99,6 +99,7 @@ tell() {
   [ "$AUDIT_AUTH" != dev ] || say "(development: every caller is an admin; for this machine only)"
   say ""
   say "  record an entry  curl -sS $url/api/v1/logs -H 'content-type: application/json' -d '$entry'"
+  say "  look at the log  $url/api/v1/logs/board"
   say "  data             $where"
   say "  stop             Ctrl-C; the data stays"
   say ""

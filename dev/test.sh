@@ -11,6 +11,7 @@
 #                 AUDIT_TEST_AWS_URL       an emulator of SQS and Lambda
 #                 AUDIT_TEST_LAMBDA        the zip with the Lambda's program
 #                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
+#                 AUDIT_TEST_BROWSER       the folder with what drives a browser, and a link to that
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
 set -euo pipefail
 
@@ -58,6 +59,11 @@ fetch_timescale() {
   export AUDIT_TEST_TIMESCALE
 }
 
+fetch_browser() {
+  AUDIT_TEST_BROWSER=$(dev/browser.sh install)
+  export AUDIT_TEST_BROWSER
+}
+
 start_emulator() {
   dev/emulator.sh start "$place/emulator" 0
   AUDIT_TEST_AWS_URL=$(dev/emulator.sh url "$place/emulator")
@@ -100,6 +106,7 @@ chmod 711 "$place"
 step 'PostgreSQL for tests' start_postgres
 step 'libfaketime for tests' install_faketime
 step 'TimescaleDB for tests' fetch_timescale
+step 'browser for tests' fetch_browser
 step 'SQS and Lambda for tests' start_emulator
 step 'OpenSearch for tests' start_opensearch
 step 'build' build

@@ -204,6 +204,7 @@ tell() {
   cat >&2 <<END
 
 The audit log answers on $url (behind a stand-in gateway: choose there who you are)
+  the board   $url/api/v1/logs/board
   service     http://127.0.0.1:$(<"$dir/service.port") (wants the gateway's proof), log in $dir/service.log
   OpenSearch  $(dev/opensearch.sh url "$dir/opensearch")
   SQS, Lambda $(dev/emulator.sh url "$dir/emulator"), queue $(<"$dir/queue-url")

@@ -32,8 +32,8 @@ static FILES: &[File] = files! {
     "tokens.css" "page.css" "table.css" "panels.css" "drawer.css"
     "address.js" "api.js" "board.js" "counts.js" "curl.js" "diff.js" "diffview.js" "dom.js"
     "drawer.js" "export.js" "filter.js" "histogram.js" "json.js" "keys.js" "live.js" "main.js"
-    "pager.js" "query.js" "ranges.js" "related.js" "rows.js" "states.js" "status.js" "table.js"
-    "text.js" "times.js" "tops.js"
+    "numbers.js" "pager.js" "query.js" "ranges.js" "reader.js" "related.js" "rows.js" "states.js"
+    "status.js" "table.js" "text.js" "times.js" "tops.js"
 };
 
 const PAGE: &str = include_str!("../assets/board/index.html");

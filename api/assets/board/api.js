@@ -58,7 +58,11 @@ async function send(url, { signal, patient, ...options } = {}) {
     throw new Unreachable('the service does not answer', { cause: error });
   }
   if (answer.ok) return answer;
-  throw new Problem(answer.status, await answer.json().catch(() => null), Number(answer.headers.get('retry-after')) || 0);
+  throw new Problem(
+    answer.status,
+    await answer.json().catch(() => null),
+    Number(answer.headers.get('retry-after')) || 0,
+  );
 }
 
 /** Asks and reads the answer as JSON. */

@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { countable } from './query.js';
-import { selection } from './pager.js';
+import { selectionAlone } from './pager.js';
 import { STEP, interval } from './ranges.js';
 import { iso, zone } from './times.js';
 
@@ -77,7 +77,13 @@ function sum(answers, frame, step) {
       bar.total += sign * count;
     }
   }
-  return merged(filled([...bars.values()].sort((one, other) => one.at - other.at), frame, step));
+  return merged(
+    filled(
+      [...bars.values()].sort((one, other) => one.at - other.at),
+      frame,
+      step,
+    ),
+  );
 }
 
 /** The service ends with the last entry; the page with its range. */
@@ -101,7 +107,8 @@ function merged(bars) {
     const bar = { at: group[0].at, end: group.at(-1).end, counts: {}, total: 0 };
     for (const { counts, total } of group) {
       bar.total += total;
-      for (const [severity, count] of Object.entries(counts)) bar.counts[severity] = (bar.counts[severity] ?? 0) + count;
+      for (const [severity, count] of Object.entries(counts))
+        bar.counts[severity] = (bar.counts[severity] ?? 0) + count;
     }
     return bar;
   });
@@ -117,5 +124,5 @@ export const TOPS = [
 /** What occurs most in all that the query finds, and how much that is. */
 export async function tops(view, bounds, signal) {
   const facets = [...TOPS.map(([field]) => field), 'severity'].join(',');
-  return api.get('/search', { ...selection(view, bounds), facets, limit: 1 }, signal);
+  return api.get('/search', { ...selectionAlone(view, bounds), facets, limit: 1 }, signal);
 }

@@ -41,6 +41,7 @@ export function reading(session, id) {
 /** What has to be known besides. */
 export function advice(session) {
   if (session.auth === 'jwt') return 'AUDIT_TOKEN is a token with the role admin or user.';
-  if (session.auth === 'gateway') return 'Sent to the service itself, by somebody who knows its gateway secret. Your applications go through the gateway.';
+  if (session.auth === 'gateway')
+    return 'Sent to the service itself, by somebody who knows its gateway secret. Your applications go through the gateway.';
   return 'Development mode: everybody on this machine is an admin.';
 }

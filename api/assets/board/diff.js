@@ -67,7 +67,7 @@ function aligned(before, after) {
     }
   }
   const parts = [];
-  for (let i = 0, j = 0; i < old.length || j < now.length; ) {
+  for (let i = 0, j = 0; i < old.length || j < now.length;) {
     if (i < old.length && j < now.length && old[i] === now[j]) {
       parts.push({ kind: 'same', key: String(j), before: before[i], after: after[j] });
       [i, j] = [i + 1, j + 1];

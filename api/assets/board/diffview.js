@@ -50,7 +50,9 @@ function branch(node, budget) {
 export function difference(before, after) {
   const change = compare(before, after);
   const sums = tally(change);
-  const said = Object.entries(sums).filter(([, number]) => number > 0).map(([kind, number]) => `${number} ${kind}`);
+  const said = Object.entries(sums)
+    .filter(([, number]) => number > 0)
+    .map(([kind, number]) => `${number} ${kind}`);
   const budget = { lines: LINES_MAX };
   const body = change.kind === 'inside' ? list(change.parts, budget) : list([{ ...change, key: '' }], budget);
   return { summary: said.length ? said.join(', ') : 'nothing changed', body: el('div', { class: 'json diff' }, body) };
@@ -61,7 +63,8 @@ function list(parts, budget) {
   let same = [];
   const flush = (isLast) => {
     // One or two neighbours tell where we are; more of them tell nothing.
-    if (same.length > SAME_MAX) lines.push(el('li', { class: 'note same-many' }, `${things(same.length, 'value')} the same`));
+    if (same.length > SAME_MAX)
+      lines.push(el('li', { class: 'note same-many' }, `${things(same.length, 'value')} the same`));
     else lines.push(...same.map((part) => line(part, budget)));
     same = [];
     return isLast;
@@ -82,12 +85,26 @@ const SIGNS = { added: '+', removed: '−', changed: '~' };
 
 function line(part, budget) {
   if (part.kind === 'inside') return el('li', {}, keyOf(part.key), list(part.parts, budget));
-  const content = { same: () => [one(part.after)], added: () => [one(part.after, 'ins')], removed: () => [one(part.before, 'del')], changed: () => [one(part.before, 'del'), el('span', { class: 'arrow', 'aria-hidden': 'true' }, ' → '), one(part.after, 'ins')] };
+  const content = {
+    same: () => [one(part.after)],
+    added: () => [one(part.after, 'ins')],
+    removed: () => [one(part.before, 'del')],
+    changed: () => [
+      one(part.before, 'del'),
+      el('span', { class: 'arrow', 'aria-hidden': 'true' }, ' → '),
+      one(part.after, 'ins'),
+    ],
+  };
   const sign = SIGNS[part.kind];
-  return el('li', { class: `change-${part.kind}` },
+  return el(
+    'li',
+    { class: `change-${part.kind}` },
     sign && el('span', { class: 'sign', 'aria-hidden': 'true' }, sign),
     sign && el('span', { class: 'unseen' }, `${part.kind}: `),
-    part.key !== '' && keyOf(part.key), ' ', ...content[part.kind]());
+    part.key !== '' && keyOf(part.key),
+    ' ',
+    ...content[part.kind](),
+  );
 }
 
 /** A value that was or is there; one with parts inside as a tree of its own. */

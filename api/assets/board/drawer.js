@@ -20,7 +20,17 @@ const GROUPS = [
 ];
 
 /** Fields that a click asks for. */
-const ASKED = ['user_id', 'session_id', 'request_id', 'action', 'resource_type', 'resource_id', 'severity', 'ip_address', 'recorded_by'];
+const ASKED = [
+  'user_id',
+  'session_id',
+  'request_id',
+  'action',
+  'resource_type',
+  'resource_id',
+  'severity',
+  'ip_address',
+  'recorded_by',
+];
 const TIMES = ['occurred_at', 'recorded_at'];
 
 export class Drawer {
@@ -56,7 +66,8 @@ export class Drawer {
     } catch (error) {
       if (!signal.aborted) this.fail(error);
     }
-    if (!signal.aborted && !this.node.contains(document.activeElement)) byId('drawer-title').focus({ preventScroll: true });
+    if (!signal.aborted && !this.node.contains(document.activeElement))
+      byId('drawer-title').focus({ preventScroll: true });
   }
 
   close() {
@@ -84,7 +95,11 @@ export class Drawer {
     const node = parse(text);
     this.entry = entry;
     this.text = pretty(node);
-    byId('drawer-title').replaceChildren(badge(entry.severity), el('span', {}, visible(`${entry.action} ${entry.resource_type}`)), el('span', { class: 'number' }, `#${count(entry.seq)}`));
+    byId('drawer-title').replaceChildren(
+      badge(entry.severity),
+      el('span', {}, visible(`${entry.action} ${entry.resource_type}`)),
+      el('span', { class: 'number' }, `#${count(entry.seq)}`),
+    );
     toggle(byId('drawer-actions'), true);
     byId('drawer-body').replaceChildren(
       ...this.message(entry),
@@ -119,9 +134,21 @@ export class Drawer {
 
   field(name, value) {
     const shown = visible(String(value));
-    let content = TIMES.includes(name) ? moment(value) : el('span', { class: 'field-value' }, name === 'seq' ? count(value) : shown);
+    let content = TIMES.includes(name)
+      ? moment(value)
+      : el('span', { class: 'field-value' }, name === 'seq' ? count(value) : shown);
     if (ASKED.includes(name)) {
-      content = el('button', { type: 'button', class: 'field-value link', 'data-field': name, 'data-value': value, title: 'Click: only these. Alt and click: without these.' }, shown);
+      content = el(
+        'button',
+        {
+          type: 'button',
+          class: 'field-value link',
+          'data-field': name,
+          'data-value': value,
+          title: 'Click: only these. Alt and click: without these.',
+        },
+        shown,
+      );
     }
     return el('div', {}, el('dt', {}, name), el('dd', {}, content));
   }
@@ -129,7 +156,13 @@ export class Drawer {
   timelines(entry, signal) {
     const kinds = related.kinds(entry);
     const panel = el('div', { id: 'related', role: 'tabpanel', tabindex: '0', class: 'related' });
-    const tabs = kinds.map((kind) => el('button', { type: 'button', role: 'tab', id: `tab-${kind.key}`, 'aria-controls': 'related', click: () => choose(kind) }, kind.title));
+    const tabs = kinds.map((kind) =>
+      el(
+        'button',
+        { type: 'button', role: 'tab', id: `tab-${kind.key}`, 'aria-controls': 'related', click: () => choose(kind) },
+        kind.title,
+      ),
+    );
     const choose = async (kind) => {
       tabs.forEach((tab, at) => {
         tab.setAttribute('aria-selected', String(kinds[at] === kind));
@@ -143,7 +176,11 @@ export class Drawer {
         if (!signal.aborted) panel.replaceChildren(el('p', { class: 'note' }, error.message));
       }
     };
-    const list = el('div', { role: 'tablist', class: 'tabs', 'aria-label': 'Related entries', keydown: (event) => moveTab(event, tabs) }, ...tabs);
+    const list = el(
+      'div',
+      { role: 'tablist', class: 'tabs', 'aria-label': 'Related entries', keydown: (event) => moveTab(event, tabs) },
+      ...tabs,
+    );
     choose(kinds[0]);
     return [part('Same …', list, panel)];
   }
@@ -168,7 +205,11 @@ const part = (title, ...content) => el('section', { class: 'part' }, el('h3', {}
 
 function moment(text) {
   const ms = Date.parse(text);
-  return el('time', { class: 'field-value', datetime: text, title: utc(ms) }, `${date(ms)} ${clock(ms)}${fraction(ms)}`);
+  return el(
+    'time',
+    { class: 'field-value', datetime: text, title: utc(ms) },
+    `${date(ms)} ${clock(ms)}${fraction(ms)}`,
+  );
 }
 
 /** Where a search found something, word by word. */
@@ -194,7 +235,10 @@ function changes(node) {
 
 /** Puts text where it can be pasted from. */
 export async function copy(text, source) {
-  const done = await navigator.clipboard.writeText(text).then(() => true, () => byHand(text));
+  const done = await navigator.clipboard.writeText(text).then(
+    () => true,
+    () => byHand(text),
+  );
   source.dataset.label ??= source.textContent;
   source.textContent = done ? 'Copied' : 'Not copied';
   announce(done ? 'Copied' : 'The browser does not allow copying');
@@ -211,4 +255,3 @@ function byHand(text) {
   area.remove();
   return done;
 }
-

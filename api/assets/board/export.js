@@ -2,13 +2,14 @@
 
 import * as api from './api.js';
 import { byId } from './dom.js';
-import { selection } from './pager.js';
+import { selectionAlone } from './pager.js';
 
 /** What is put together in memory, where a browser cannot write to a file as it comes. */
 const MEMORY_BYTES_MAX = 256 * 1024 * 1024;
 
 /** The address of an export. */
-export const exportAddress = (view, bounds, format) => api.address('/export', { format, ...selection(view, bounds) });
+export const exportAddress = (view, bounds, format) =>
+  api.address('/export', { format, ...selectionAlone(view, bounds) });
 
 /**
  * Saves an export. With a token the browser cannot load it by itself: then it is fetched.

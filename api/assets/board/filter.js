@@ -73,22 +73,42 @@ export class FilterBar {
 
   fields(begun, start, end) {
     const fitting = FIELDS.filter(([field]) => field.startsWith(begun) || field.includes(`_${begun}`));
-    return fitting.map(([field, hint]) => ({ text: field.endsWith('.') ? field : `${field}:`, hint, start, end, goesOn: true }));
+    return fitting.map(([field, hint]) => ({
+      text: field.endsWith('.') ? field : `${field}:`,
+      hint,
+      start,
+      end,
+      goesOn: true,
+    }));
   }
 
   values(term) {
     const begun = term.value.toLowerCase();
     const values = [...(this.known.get(term.field) ?? [])].reverse();
     const fitting = values.filter((value) => value.toLowerCase().includes(begun) && value !== term.value);
-    fitting.sort((one, other) => Number(other.toLowerCase().startsWith(begun)) - Number(one.toLowerCase().startsWith(begun)));
-    return fitting.map((value) => ({ text: written(value), hint: '', start: term.valueStart, end: term.end, goesOn: false }));
+    fitting.sort(
+      (one, other) => Number(other.toLowerCase().startsWith(begun)) - Number(one.toLowerCase().startsWith(begun)),
+    );
+    return fitting.map((value) => ({
+      text: written(value),
+      hint: '',
+      start: term.valueStart,
+      end: term.end,
+      goesOn: false,
+    }));
   }
 
   propose() {
     this.shown = this.proposals().slice(0, SHOWN_MAX);
     this.chosen = -1;
     const options = this.shown.map(({ text, hint }, at) =>
-      el('li', { role: 'option', id: `proposal-${at}`, class: 'proposal', 'aria-selected': 'false' }, el('code', {}, visible(text)), hint && el('span', { class: 'hint' }, hint)));
+      el(
+        'li',
+        { role: 'option', id: `proposal-${at}`, class: 'proposal', 'aria-selected': 'false' },
+        el('code', {}, visible(text)),
+        hint && el('span', { class: 'hint' }, hint),
+      ),
+    );
     this.list.replaceChildren(...options);
     const open = options.length > 0 && document.activeElement === this.input;
     toggle(this.list, open);
@@ -163,7 +183,16 @@ export class FilterBar {
     const chars = Array.from(q);
     const at = Math.max(0, Math.min(chars.length, (problem.column ?? 1) - 1));
     const why = problem.message.replace(/^column \d+: /, '');
-    const place = el('code', { class: 'place' }, chars.slice(0, at).join(''), el('mark', { class: 'wrong' }, chars[at] ?? ' '), chars.slice(at + 1).join(''));
-    box.replaceChildren(...(problem.column === null ? [] : [place]), el('span', {}, problem.column === null ? why : `Column ${at + 1}: ${why}`));
+    const place = el(
+      'code',
+      { class: 'place' },
+      chars.slice(0, at).join(''),
+      el('mark', { class: 'wrong' }, chars[at] ?? ' '),
+      chars.slice(at + 1).join(''),
+    );
+    box.replaceChildren(
+      ...(problem.column === null ? [] : [place]),
+      el('span', {}, problem.column === null ? why : `Column ${at + 1}: ${why}`),
+    );
   }
 }

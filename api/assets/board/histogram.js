@@ -69,7 +69,11 @@ export class Histogram {
     const { bars } = this.data;
     const most = Math.max(1, ...bars.map((bar) => bar.total));
     const groups = bars.map((bar, index) => this.column(bar, index, most));
-    const svg = draw('svg', { viewBox: `0 0 ${Math.max(1, bars.length)} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, ...groups);
+    const svg = draw(
+      'svg',
+      { viewBox: `0 0 ${Math.max(1, bars.length)} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+      ...groups,
+    );
     this.brush = draw('rect', { class: 'brush', y: '0', height: HEIGHT, width: '0' });
     svg.append(this.brush);
     this.node.replaceChildren(svg);
@@ -88,7 +92,16 @@ export class Histogram {
       if (value <= 0) continue;
       const height = Math.max(BAR_MIN, (value / most) * (HEIGHT - 2 * BAR_MIN));
       top = Math.max(0, top - height);
-      column.append(draw('rect', { class: 'part', 'data-severity': severity, x: index + inset, width: 1 - 2 * inset, y: top, height }));
+      column.append(
+        draw('rect', {
+          class: 'part',
+          'data-severity': severity,
+          x: index + inset,
+          width: 1 - 2 * inset,
+          y: top,
+          height,
+        }),
+      );
     }
     return column;
   }
@@ -99,24 +112,43 @@ export class Histogram {
     const isLong = bars.at(-1).end - bars[0].at > 86_400_000 * 1.5;
     const text = (ms) => (isLong ? date(ms) : clock(ms).slice(0, 5));
     const ticks = [0, 0.25, 0.5, 0.75].map((part) => bars[Math.floor(part * bars.length)].at);
-    byId('axis').replaceChildren(...ticks.map((at) => el('span', {}, text(at))), el('span', {}, this.isOpen ? 'now' : text(bars.at(-1).end)));
+    byId('axis').replaceChildren(
+      ...ticks.map((at) => el('span', {}, text(at))),
+      el('span', {}, this.isOpen ? 'now' : text(bars.at(-1).end)),
+    );
   }
 
   paintLegend() {
-    const sums = SEVERITIES.map((severity) => [severity, this.data.bars.reduce((sum, bar) => sum + (bar.counts[severity] ?? 0), 0)]);
+    const sums = SEVERITIES.map((severity) => [
+      severity,
+      this.data.bars.reduce((sum, bar) => sum + (bar.counts[severity] ?? 0), 0),
+    ]);
     this.sums = sums;
     byId('legend').replaceChildren(
       ...sums.map(([severity, sum]) =>
-        el('button', { type: 'button', class: 'legend-item', 'data-severity': severity, 'data-field': 'severity', 'data-value': severity, disabled: sum === 0 },
+        el(
+          'button',
+          {
+            type: 'button',
+            class: 'legend-item',
+            'data-severity': severity,
+            'data-field': 'severity',
+            'data-value': severity,
+            disabled: sum === 0,
+          },
           el('span', { class: 'swatch', 'aria-hidden': 'true' }),
           el('span', {}, severity.charAt(0) + severity.slice(1).toLowerCase()),
-          el('b', {}, count(sum)))),
+          el('b', {}, count(sum)),
+        ),
+      ),
     );
   }
 
   describe() {
     const total = this.sums.reduce((sum, [, value]) => sum + value, 0);
-    const parts = this.sums.filter(([, value]) => value > 0).map(([severity, value]) => `${count(value)} ${severity.toLowerCase()}`);
+    const parts = this.sums
+      .filter(([, value]) => value > 0)
+      .map(([severity, value]) => `${count(value)} ${severity.toLowerCase()}`);
     const { bars } = this.data;
     const text = total ? `${entries(total)}: ${parts.join(', ')}` : 'no entries';
     this.node.setAttribute('aria-valuemax', String(Math.max(0, bars.length - 1)));
@@ -146,8 +178,18 @@ export class Histogram {
     if (this.tip.hidden) return;
     const bar = this.data.bars[index];
     const parts = SEVERITIES.filter((severity) => bar.counts[severity] > 0).map((severity) =>
-      el('span', { class: 'legend-item', 'data-severity': severity }, el('span', { class: 'swatch' }), `${count(bar.counts[severity])} ${severity.toLowerCase()}`));
-    this.tip.replaceChildren(el('b', {}, `${date(bar.at)} ${clock(bar.at).slice(0, 5)}`), parts.length ? '' : 'no entries', ...parts);
+      el(
+        'span',
+        { class: 'legend-item', 'data-severity': severity },
+        el('span', { class: 'swatch' }),
+        `${count(bar.counts[severity])} ${severity.toLowerCase()}`,
+      ),
+    );
+    this.tip.replaceChildren(
+      el('b', {}, `${date(bar.at)} ${clock(bar.at).slice(0, 5)}`),
+      parts.length ? '' : 'no entries',
+      ...parts,
+    );
     const part = (index + 0.5) / this.data.bars.length;
     this.tip.style.setProperty('left', `${Math.round(part * 100)}%`);
     this.tip.style.setProperty('transform', `translateX(-${Math.round(part * 100)}%)`);

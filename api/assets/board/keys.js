@@ -70,4 +70,5 @@ function help() {
   byId('help-dialog').showModal();
 }
 
-const writes = (target) => target.closest?.('input, textarea, select, [contenteditable]') !== null && target.type !== 'radio';
+const writes = (target) =>
+  target.closest?.('input, textarea, select, [contenteditable]') !== null && target.type !== 'radio';

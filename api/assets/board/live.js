@@ -105,8 +105,14 @@ export class Live {
   listen(socket) {
     this.socket = socket;
     const current = (then) => (event) => socket === this.socket && then(event);
-    socket.addEventListener('message', current(({ data }) => this.heard(JSON.parse(data))));
-    socket.addEventListener('close', current((event) => this.closed(event)));
+    socket.addEventListener(
+      'message',
+      current(({ data }) => this.heard(JSON.parse(data))),
+    );
+    socket.addEventListener(
+      'close',
+      current((event) => this.closed(event)),
+    );
     this.expectSound();
   }
 
@@ -235,7 +241,8 @@ export class Live {
     const why = this.why || reason;
     if (code === CLOSED.restart) this.retry('the service restarts', RESTART_MS * (1 + Math.random()));
     else if (code === CLOSED.proofEnded) this.retry('the proof of identity has ended', 0);
-    else if (code === CLOSED.rightGone || code === CLOSED.broken) this.refuse(new Error(why || 'the service ended the connection'));
+    else if (code === CLOSED.rightGone || code === CLOSED.broken)
+      this.refuse(new Error(why || 'the service ended the connection'));
     else this.retry(why || (code === CLOSED.tooSlow ? 'this browser was too slow' : 'the connection broke'));
   }
 
@@ -266,4 +273,5 @@ export class Live {
 }
 
 /** Whether the same question gets the same answer for ever. */
-const isFinal = (problem) => problem.status >= 400 && problem.status < 500 && problem.status !== 429 && problem.status !== 408;
+const isFinal = (problem) =>
+  problem.status >= 400 && problem.status < 500 && problem.status !== 429 && problem.status !== 408;

@@ -80,7 +80,12 @@ function connectValues(made) {
 function connectRanges(made) {
   byId('presets').prepend(
     ...PRESETS.map(({ key, short, label }) =>
-      el('button', { type: 'button', class: 'segment', 'data-range': key, title: label, click: () => made.go({ range: { key } }) }, short)),
+      el(
+        'button',
+        { type: 'button', class: 'segment', 'data-range': key, title: label, click: () => made.go({ range: { key } }) },
+        short,
+      ),
+    ),
   );
   byId('range-custom').addEventListener('click', () => {
     const { from, to } = bounds(made.view.range);

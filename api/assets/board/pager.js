@@ -2,25 +2,28 @@
 
 import * as api from './api.js';
 import * as ranges from './ranges.js';
-import { asked } from './query.js';
+import { OWN_TYPE, asked } from './query.js';
 import { thin } from './rows.js';
 import { iso } from './times.js';
 
 /** Entries of the first page, soon there; and of those that follow. */
 const FIRST = 100;
-const NEXT = 500;
+const NEXT = 1_000;
 
 /** An entry may have occurred so much after it was recorded: two clocks. */
-const AHEAD_MS = 5 * 60_000;
+export const AHEAD_MS = 5 * 60_000;
 
-/** The parameters that say what is looked at, the same for pages, stream, export. */
+/** The parameters that say what is looked at; pages and stream leave the service's own entries out themselves. */
 export function selection(view, bounds) {
   return {
-    q: asked(view.q, view.own),
+    q: view.q.trim(),
     from: bounds.from === null ? null : iso(bounds.from),
     to: bounds.to === null ? null : iso(bounds.to),
   };
 }
+
+/** The same where the query alone can leave them out. */
+export const selectionAlone = (view, bounds) => ({ ...selection(view, bounds), q: asked(view.q, view.own) });
 
 export class Pager {
   /**
@@ -32,7 +35,7 @@ export class Pager {
     this.below = below;
     this.bounds = below ? { ...bounds, to: earlier(bounds.to, below.recordedAt + AHEAD_MS + 1) } : bounds;
     this.params = selection(view, this.bounds);
-    this.highlight = view.q.trim() !== '';
+    this.shown = (row) => (view.own || row.type !== OWN_TYPE) && (!below || row.seq < below.seq);
     this.cursor = null;
     this.ended = false;
     /** Of the last page. */
@@ -43,7 +46,7 @@ export class Pager {
   async next(signal) {
     const params = {
       ...this.params,
-      ...(this.highlight ? { highlight: 'true' } : {}),
+      ...(this.params.q ? { highlight: 'true' } : {}),
       limit: this.cursor === null && !this.below ? FIRST : NEXT,
       cursor: this.cursor,
     };
@@ -52,7 +55,7 @@ export class Pager {
     this.ended = page.next_cursor === null;
     this.scannedTo = page.scanned_to;
     const rows = page.data.map((entry) => thin(entry, page.highlights?.[entry.id]));
-    return { page, rows: this.below ? rows.filter((row) => row.seq < this.below.seq) : rows };
+    return { page, rows: rows.filter(this.shown) };
   }
 }
 

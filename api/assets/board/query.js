@@ -2,8 +2,9 @@
 // comparisons, and how one is put in or taken out. What a query means, and whether it is right, the
 // service says.
 
-/** The service's own entries. */
-export const OWN = 'resource_type:audit_log';
+/** The type of the service's own entries. */
+export const OWN_TYPE = 'audit_log';
+const OWN = `resource_type:${OWN_TYPE}`;
 
 /** Fields that a filter compares as a whole; what they count is known exactly. */
 const EXACT = ['user_id', 'session_id', 'request_id', 'action', 'resource_type', 'resource_id', 'severity'];
@@ -141,7 +142,7 @@ export function standing(q, field, value) {
  */
 export function countable(q, own) {
   const wanted = new Map();
-  const excluded = new Map(own ? [] : [['resource_type', ['audit_log']]]);
+  const excluded = new Map(own ? [] : [['resource_type', [OWN_TYPE]]]);
   if (hasOr(q) || /[()]/.test(q)) return { wanted, excluded, rest: [q.trim()] };
   const rest = [];
   for (const term of terms(q)) {

@@ -36,11 +36,19 @@ export async function fill(panel, kind, entry, { open, ask, signal }) {
   panel.replaceChildren(el('p', { class: 'note' }, 'Looking …'));
   const { entries, whole } = await read(kind, Date.parse(entry.occurred_at), signal);
   const items = nearest(entries, entry).map((other) => item(other, entry, open));
-  const query = Object.entries(kind.filter).map(([field, value]) => comparison(field, value)).join(' ');
+  const query = Object.entries(kind.filter)
+    .map(([field, value]) => comparison(field, value))
+    .join(' ');
   const note = `Within ${SAID[kind.around]} before and after${whole && items.length === entries.length ? '' : '; only the nearest are shown'}.`;
   panel.replaceChildren(
     el('ol', { class: 'timeline' }, ...items),
-    el('p', { class: 'note' }, note, ' ', button('Show in the table', () => ask(query), { class: 'link' })),
+    el(
+      'p',
+      { class: 'note' },
+      note,
+      ' ',
+      button('Show in the table', () => ask(query), { class: 'link' }),
+    ),
   );
 }
 
@@ -59,7 +67,10 @@ async function read(kind, at, signal) {
 /** Those around the entry itself, from old to new. */
 function nearest(entries, entry) {
   const sorted = entries.sort((one, other) => one.seq - other.seq);
-  const at = Math.max(0, sorted.findIndex((other) => other.id === entry.id));
+  const at = Math.max(
+    0,
+    sorted.findIndex((other) => other.id === entry.id),
+  );
   const from = Math.max(0, Math.min(at - SHOWN_MAX / 2, sorted.length - SHOWN_MAX));
   return sorted.slice(from, from + SHOWN_MAX);
 }
@@ -67,8 +78,19 @@ function nearest(entries, entry) {
 function item(other, entry, open) {
   const isItself = other.id === entry.id;
   const at = Date.parse(other.occurred_at);
-  const time = el('time', { datetime: other.occurred_at, title: utc(at) }, isItself ? clock(at) : distance(at - Date.parse(entry.occurred_at)));
+  const time = el(
+    'time',
+    { datetime: other.occurred_at, title: utc(at) },
+    isItself ? clock(at) : distance(at - Date.parse(entry.occurred_at)),
+  );
   const text = `${other.action} ${other.resource_type} ${other.resource_id ?? ''}`;
-  return el('li', { 'aria-current': isItself ? 'true' : false }, time, badge(other.severity),
-    isItself ? el('span', { class: 'what' }, 'this entry') : button(visible(text), () => open(other.id), { class: 'link what' }));
+  return el(
+    'li',
+    { 'aria-current': isItself ? 'true' : false },
+    time,
+    badge(other.severity),
+    isItself
+      ? el('span', { class: 'what' }, 'this entry')
+      : button(visible(text), () => open(other.id), { class: 'link what' }),
+  );
 }

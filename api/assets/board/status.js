@@ -59,7 +59,11 @@ export class LiveStatus {
       byId('live-text').textContent = shown === 'paused' ? 'Paused' : SAID[state];
       this.tell(shown);
     }
-    const many = overflows ? `more than ${count(WAITING_MAX)} wait` : waiting.length ? `${count(waiting.length)} ${waiting.length === 1 ? 'waits' : 'wait'}` : '';
+    const many = overflows
+      ? `more than ${count(WAITING_MAX)} wait`
+      : waiting.length
+        ? `${count(waiting.length)} ${waiting.length === 1 ? 'waits' : 'wait'}`
+        : '';
     byId('waiting').textContent = paused ? many : '';
     byId('pause').textContent = paused ? 'Resume' : 'Pause';
     byId('pause').setAttribute('aria-pressed', String(paused));
@@ -94,11 +98,14 @@ export class LiveStatus {
   count(rows) {
     this.arrived += rows.length;
     this.grave += rows.filter((row) => row.severity === 'ERROR' || row.severity === 'CRITICAL').length;
-    this.summing ??= setTimeout(() => {
-      const grave = this.grave ? `, ${things(this.grave, 'of them an error', 'of them errors')}` : '';
-      announce(`${things(this.arrived, 'new entry', 'new entries')}${grave}`);
-      [this.arrived, this.grave, this.summing] = [0, 0, null];
-    }, this.said ? TELL_MS : 500);
+    this.summing ??= setTimeout(
+      () => {
+        const grave = this.grave ? `, ${things(this.grave, 'of them an error', 'of them errors')}` : '';
+        announce(`${things(this.arrived, 'new entry', 'new entries')}${grave}`);
+        [this.arrived, this.grave, this.summing] = [0, 0, null];
+      },
+      this.said ? TELL_MS : 500,
+    );
     this.said = true;
   }
 }
@@ -108,7 +115,10 @@ const capital = (text) => (text ? text.charAt(0).toUpperCase() + text.slice(1) :
 /** Entries that can never be shown. */
 export function gap({ from_seq: from, to_seq: to, reason }, dismissed) {
   const many = to - from + 1;
-  const why = reason === 'expired' ? 'expired before they could be shown' : 'were undone: the log was restored to an earlier state';
+  const why =
+    reason === 'expired'
+      ? 'expired before they could be shown'
+      : 'were undone: the log was restored to an earlier state';
   const text = many > 0 ? `${entries(many)} (${count(from)}–${count(to)}) ${why}.` : `Entries ${why}.`;
   byId('notice').replaceChildren(el('span', {}, text), button('Dismiss', dismissed, { class: 'link' }));
   toggle(byId('notice'), true);
@@ -116,6 +126,10 @@ export function gap({ from_seq: from, to_seq: to, reason }, dismissed) {
 
 /** Says something above the table until it is dismissed. */
 export function notice(text, action = null) {
-  byId('notice').replaceChildren(el('span', {}, text), ...(action ? [action] : []), button('Dismiss', () => toggle(byId('notice'), false), { class: 'link' }));
+  byId('notice').replaceChildren(
+    el('span', {}, text),
+    ...(action ? [action] : []),
+    button('Dismiss', () => toggle(byId('notice'), false), { class: 'link' }),
+  );
   toggle(byId('notice'), true);
 }

@@ -18,7 +18,12 @@ export const SEVERITY_LETTER = { INFO: 'I', WARNING: 'W', ERROR: 'E', CRITICAL: 
 /** A severity by letter, shape and colour. */
 export function badge(severity) {
   const letter = SEVERITY_LETTER[severity] ?? '?';
-  return el('span', { class: 'severity', 'data-severity': severity, title: severity }, el('span', { 'aria-hidden': 'true' }, letter), el('span', { class: 'unseen' }, severity));
+  return el(
+    'span',
+    { class: 'severity', 'data-severity': severity, title: severity },
+    el('span', { 'aria-hidden': 'true' }, letter),
+    el('span', { class: 'unseen' }, severity),
+  );
 }
 
 export class Table {
@@ -88,10 +93,10 @@ export class Table {
     const fresh = Math.min(many, SLIDING_MAX);
     for (let at = 0; at < fresh; at += 1) this.drawn.get(this.rows.at(at)?.seq)?.classList.add('fresh');
     if (many > SLIDING_MAX || movesLittle() || document.hidden) return;
-    this.canvas.animate(
-      [{ transform: `translateY(${-fresh * this.rowHeight}px)` }, { transform: 'none' }],
-      { duration: SLIDE_MS, easing: 'cubic-bezier(.2, .8, .2, 1)' },
-    );
+    this.canvas.animate([{ transform: `translateY(${-fresh * this.rowHeight}px)` }, { transform: 'none' }], {
+      duration: SLIDE_MS,
+      easing: 'cubic-bezier(.2, .8, .2, 1)',
+    });
   }
 
   setHeight() {
@@ -265,5 +270,6 @@ function say(cell, row) {
   }
   if (best.field !== 'message') cell.append(el('span', { class: 'found-in' }, `${visible(best.field)} `));
   appendMarked(cell, best.text, best.ranges);
-  if (best.field !== 'message' && row.message) cell.append(el('span', { class: 'aside' }, ` · ${visible(row.message)}`));
+  if (best.field !== 'message' && row.message)
+    cell.append(el('span', { class: 'aside' }, ` · ${visible(row.message)}`));
 }

@@ -2,8 +2,7 @@
 
 // Controls, marks of direction, separators of lines, and what is not seen at all. Joiners stay: emoji and
 // several scripts need them.
-const HIDDEN =
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u;
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u;
 const HIDDEN_ALL = new RegExp(HIDDEN, 'gu');
 
 /** How one of them is shown. */
@@ -62,7 +61,9 @@ export function appendMarked(parent, text, ranges) {
 /** The beginning of a text, by characters. */
 export function cut(text, length) {
   if (text.length <= length) return text;
-  return `${Array.from(text.slice(0, length * 2)).slice(0, length).join('')}…`;
+  return `${Array.from(text.slice(0, length * 2))
+    .slice(0, length)
+    .join('')}…`;
 }
 
 const whole = new Intl.NumberFormat('en');

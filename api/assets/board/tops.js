@@ -2,7 +2,7 @@
 
 import { TOPS } from './counts.js';
 import { byId, el } from './dom.js';
-import { standing } from './query.js';
+import { OWN_TYPE, standing } from './query.js';
 import { count, visible } from './text.js';
 
 /** Values of each list. */
@@ -27,12 +27,15 @@ export function wait() {
 }
 
 const shown = (values, field) =>
-  values.filter(({ value }) => field !== 'resource_type' || value !== 'audit_log').slice(0, SHOWN_MAX);
+  values.filter(({ value }) => field !== 'resource_type' || value !== OWN_TYPE).slice(0, SHOWN_MAX);
 
 function list(field, title, values, q) {
   const most = Math.max(1, ...values.map((value) => value.count));
   byId('tops').removeAttribute('aria-busy');
-  return section(title, values.map((value) => item(field, value, most, standing(q, field, value.value))));
+  return section(
+    title,
+    values.map((value) => item(field, value, most, standing(q, field, value.value))),
+  );
 }
 
 function section(title, items) {
@@ -44,15 +47,36 @@ function item(field, { value, count: number }, most, stands) {
   const share = el('span', { class: 'share', 'aria-hidden': 'true' });
   share.style.setProperty('inline-size', `${Math.max(2, (number / most) * 100)}%`);
   const text = visible(value);
-  return el('li', {},
-    el('button', {
-      type: 'button',
-      class: 'top-item',
-      'data-field': field,
-      'data-value': value,
-      'data-standing': stands ?? false,
-      'aria-pressed': stands === 'wanted' ? 'true' : 'false',
-      title: `${text}\nClick: only these. Alt and click: without these.`,
-    }, share, el('span', { class: 'value' }, text), el('span', { class: 'number' }, count(number))),
-    el('button', { type: 'button', class: 'leave-out', 'data-field': field, 'data-value': value, 'data-without': true, 'aria-label': `Without ${text}`, title: 'Without these' }, '−'));
+  return el(
+    'li',
+    {},
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'top-item',
+        'data-field': field,
+        'data-value': value,
+        'data-standing': stands ?? false,
+        'aria-pressed': stands === 'wanted' ? 'true' : 'false',
+        title: `${text}\nClick: only these. Alt and click: without these.`,
+      },
+      share,
+      el('span', { class: 'value' }, text),
+      el('span', { class: 'number' }, count(number)),
+    ),
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'leave-out',
+        'data-field': field,
+        'data-value': value,
+        'data-without': true,
+        'aria-label': `Without ${text}`,
+        title: 'Without these',
+      },
+      '−',
+    ),
+  );
 }

@@ -11,7 +11,8 @@ export const drawn = (page) =>
         action: row.querySelector('.cell-action').textContent,
         resource: row.querySelector('.cell-resource').textContent,
         message: row.querySelector('.cell-message').textContent,
-      })));
+      })),
+  );
 
 /** The numbers of all rows, in their order: the table is scrolled from its top to its end. */
 export const all = (page) =>
@@ -19,7 +20,8 @@ export const all = (page) =>
     const grid = document.getElementById('grid');
     const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
     const seen = new Map();
-    const look = () => document.querySelectorAll('#rows > .row').forEach((row) => seen.set(row.index, Number(row.dataset.seq)));
+    const look = () =>
+      document.querySelectorAll('#rows > .row').forEach((row) => seen.set(row.index, Number(row.dataset.seq)));
     grid.scrollTop = 0;
     await painted();
     for (let top = 0; ; top += grid.clientHeight) {
@@ -35,20 +37,25 @@ export const all = (page) =>
 
 /** Whether rows have the numbers from `head` down to 1, looked at where a scroll of `step` rows leads. */
 export const isWhole = (page, head, step) =>
-  page.evaluate(async ([first, rows]) => {
-    const grid = document.getElementById('grid');
-    const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-    const height = document.querySelector('#rows > .row').getBoundingClientRect().height;
-    for (let at = 0; at < first; at += rows) {
-      grid.scrollTop = at * height;
-      await painted();
-      for (const row of document.querySelectorAll('#rows > .row')) if (Number(row.dataset.seq) !== first - row.index) return false;
-    }
-    return true;
-  }, [head, step]);
+  page.evaluate(
+    async ([first, rows]) => {
+      const grid = document.getElementById('grid');
+      const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+      const height = document.querySelector('#rows > .row').getBoundingClientRect().height;
+      for (let at = 0; at < first; at += rows) {
+        grid.scrollTop = at * height;
+        await painted();
+        for (const row of document.querySelectorAll('#rows > .row'))
+          if (Number(row.dataset.seq) !== first - row.index) return false;
+      }
+      return true;
+    },
+    [head, step],
+  );
 
 /** How many rows the table says it has. */
-export const rowCount = (page) => page.evaluate(() => Number(document.getElementById('grid').getAttribute('aria-rowcount')) - 1);
+export const rowCount = (page) =>
+  page.evaluate(() => Number(document.getElementById('grid').getAttribute('aria-rowcount')) - 1);
 
 /** Numbers from high to low. */
 export const downFrom = (high, low = 1) => Array.from({ length: high - low + 1 }, (_, at) => high - at);

@@ -9,8 +9,14 @@ const modules = createRequire(`${process.env.AUDIT_TEST_BROWSER}/`);
 const { chromium } = modules('playwright-core');
 
 const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-dev-shm-usage',
 ];
 
 /** How long anything may take that a scenario waits for. */
@@ -34,8 +40,19 @@ export class Stage {
   }
 
   /** Opens the board and waits for its first state. */
-  async open({ search = '', width = 1440, height = 900, headers = this.headers, states = ['table', 'first-run', 'empty'], ...options } = {}) {
-    this.browser ??= await chromium.launch({ executablePath: `${process.env.AUDIT_TEST_BROWSER}/chromium`, args: FLAGS });
+  async open({
+    search = '',
+    width = 1440,
+    height = 900,
+    headers = this.headers,
+    states = ['table', 'first-run', 'empty'],
+    axe = true,
+    ...options
+  } = {}) {
+    this.browser ??= await chromium.launch({
+      executablePath: `${process.env.AUDIT_TEST_BROWSER}/chromium`,
+      args: FLAGS,
+    });
     const context = await this.browser.newContext({
       viewport: { width, height },
       extraHTTPHeaders: headers,
@@ -46,11 +63,12 @@ export class Stage {
     });
     context.setDefaultTimeout(PATIENCE_MS);
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: this.base });
-    await context.addInitScript({ path: modules.resolve('axe-core/axe.min.js') });
+    if (axe) await context.addInitScript({ path: modules.resolve('axe-core/axe.min.js') });
     const page = await context.newPage();
     this.watch(page);
     await page.goto(`${this.api}/logs/board${search}`);
-    if (states) await this.until(page, `one of ${states}`, (names) => names.includes(document.body.dataset.state), states);
+    if (states)
+      await this.until(page, `one of ${states}`, (names) => names.includes(document.body.dataset.state), states);
     return page;
   }
 
@@ -84,14 +102,23 @@ export class Stage {
 
   /** Waits for a state of the connection. */
   live(page, state = 'live') {
-    return this.until(page, `the stream is ${state}`, (wanted) => document.getElementById('live-state').dataset.state === wanted, state);
+    return this.until(
+      page,
+      `the stream is ${state}`,
+      (wanted) => document.getElementById('live-state').dataset.state === wanted,
+      state,
+    );
   }
 
   /** A request as an application makes it. */
   async request(method, path, body) {
     const answer = await fetch(`${this.api}${path}`, {
       method,
-      headers: { ...this.headers, 'x-user-role': 'admin', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        ...this.headers,
+        'x-user-role': 'admin',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const text = await answer.text();
@@ -107,7 +134,11 @@ export class Stage {
   /** Records many, at most a thousand a request. */
   async postMany(entries) {
     for (let at = 0; at < entries.length; at += 1_000) {
-      await this.request('POST', '/logs/bulk', entries.slice(at, at + 1_000).map((members) => ({ action: 'UPDATE', resource_type: 'thing', ...members })));
+      await this.request(
+        'POST',
+        '/logs/bulk',
+        entries.slice(at, at + 1_000).map((members) => ({ action: 'UPDATE', resource_type: 'thing', ...members })),
+      );
     }
   }
 
@@ -127,7 +158,13 @@ export class Stage {
   async accessible(page, what) {
     const found = await page.evaluate(async () => {
       const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'] });
-      return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} (${node.failureSummary})`).join(' | ')}`);
+      return violations.map(
+        ({ id, help, nodes }) =>
+          `${id}: ${help}: ${nodes
+            .slice(0, 3)
+            .map((node) => `${node.html.slice(0, 160)} (${node.failureSummary})`)
+            .join(' | ')}`,
+      );
     });
     assert.deepEqual(found, [], `axe on ${what}`);
   }

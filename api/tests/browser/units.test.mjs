@@ -5,7 +5,12 @@ import { test } from 'node:test';
 
 const assets = new URL('../../assets/board/', import.meta.url);
 // A page has these; Node.js has not.
-globalThis.location = { href: 'http://localhost/api/v1/logs/board', origin: 'http://localhost', pathname: '/api/v1/logs/board', search: '' };
+globalThis.location = {
+  href: 'http://localhost/api/v1/logs/board',
+  origin: 'http://localhost',
+  pathname: '/api/v1/logs/board',
+  search: '',
+};
 globalThis.sessionStorage = { getItem: () => null };
 const load = (name) => import(new URL(name, assets));
 const [query, json, { compare, tally }, { Rows, ROWS_MAX }, ranges, address, text] = await Promise.all(
@@ -36,7 +41,13 @@ test('the service’s own entries are left out of whatever is asked', () => {
 
 test('what can be counted exactly is told from what cannot', () => {
   const { wanted, excluded, rest } = query.countable('severity:error action:view -user_id:bob refund message:x', true);
-  assert.deepEqual([...wanted], [['severity', ['ERROR']], ['action', ['view', 'VIEW']]]);
+  assert.deepEqual(
+    [...wanted],
+    [
+      ['severity', ['ERROR']],
+      ['action', ['view', 'VIEW']],
+    ],
+  );
   assert.deepEqual([...excluded], [['user_id', ['bob']]]);
   assert.deepEqual(rest, ['refund', 'message:x']);
   for (const q of ['user_id:a OR user_id:b', '-(user_id:a)', 'user_id:a*', 'NOT user_id:a', 'user_id:a user_id:b']) {
@@ -47,10 +58,14 @@ test('what can be counted exactly is told from what cannot', () => {
 test('json keeps what was written', () => {
   const written = '{"2":1.50,"1":12345678901234567890,"a":[1e400,-0,"\\u00e9\\n",{"__proto__":null}],"b":{},"c":[]}';
   const node = json.parse(written);
-  assert.deepEqual(node.members.map(([key]) => key), ['2', '1', 'a', 'b', 'c']);
+  assert.deepEqual(
+    node.members.map(([key]) => key),
+    ['2', '1', 'a', 'b', 'c'],
+  );
   assert.equal(json.compact(node), written.replace('\\u00e9', 'é'));
   assert.equal(JSON.stringify(JSON.parse(json.pretty(node))), JSON.stringify(JSON.parse(written)));
-  for (const wrong of ['', '{', '[1,]', '{"a"}', 'nul', '1 2', '"\n"x', '01x']) assert.throws(() => json.parse(wrong), SyntaxError, wrong);
+  for (const wrong of ['', '{', '[1,]', '{"a"}', 'nul', '1 2', '"\n"x', '01x'])
+    assert.throws(() => json.parse(wrong), SyntaxError, wrong);
   assert.throws(() => json.parse('['.repeat(100) + ']'.repeat(100)), SyntaxError);
 });
 
@@ -66,7 +81,9 @@ test('what did not change is no change, whatever the order of keys', () => {
 test('a difference leads from one to the other', () => {
   const apply = (change) => {
     if (change.kind === 'removed') return undefined;
-    return change.kind === 'inside' ? change.parts.map(apply).filter(Boolean).map(String).join() : json.compact(change.after);
+    return change.kind === 'inside'
+      ? change.parts.map(apply).filter(Boolean).map(String).join()
+      : json.compact(change.after);
   };
   const lists = ['[]', '[1]', '[1,2,3]', '[3,2,1]', '[{"a":1},2]', '[2,{"a":2}]', '[1,1,2,2]', '[[1],[2]]'];
   for (const before of lists) {
@@ -74,7 +91,12 @@ test('a difference leads from one to the other', () => {
       const change = compare(json.parse(before), json.parse(after));
       const direct = compare(json.parse('[]'), json.parse(after));
       if (change.kind === 'same') assert.equal(before, after);
-      else assert.equal((change.parts ?? []).filter((part) => part.kind !== 'removed').length, JSON.parse(after).length, `${before} ${after}`);
+      else
+        assert.equal(
+          (change.parts ?? []).filter((part) => part.kind !== 'removed').length,
+          JSON.parse(after).length,
+          `${before} ${after}`,
+        );
       assert.ok(apply(direct) !== null);
     }
   }
@@ -114,7 +136,7 @@ test('ranges begin where counting is fast, and have a bearable number of bars', 
     assert.equal(to, null);
     if (length === null) continue;
     assert.ok(from <= now - length && from > now - length - 900_000);
-    assert.ok(length / ranges.STEP[ranges.interval(length)] * 4 <= 5_000, key);
+    assert.ok((length / ranges.STEP[ranges.interval(length)]) * 4 <= 5_000, key);
   }
 });
 

@@ -14,7 +14,11 @@ export async function in_dev_mode_it_simply_opens(stage) {
   assert.equal(await text(page, '#tenant'), 'dev');
   assert.equal(await text(page, '#role'), 'admin, operator');
   await run(await text(page, '#curl'));
-  await stage.until(page, 'the entry', () => document.querySelector('.row .cell-message')?.textContent === 'first entry');
+  await stage.until(
+    page,
+    'the entry',
+    () => document.querySelector('.row .cell-message')?.textContent === 'first entry',
+  );
 }
 
 export async function a_token_is_asked_for_and_stays_in_the_tab(stage) {
@@ -39,10 +43,18 @@ export async function a_token_is_asked_for_and_stays_in_the_tab(stage) {
   await stage.until(page, 'the first run', () => document.body.dataset.state === 'first-run');
   await stage.live(page);
   await run(await text(page, '#curl'), { AUDIT_TOKEN: admin });
-  await stage.until(page, 'the entry', () => document.querySelector('.row .cell-message')?.textContent === 'first entry');
+  await stage.until(
+    page,
+    'the entry',
+    () => document.querySelector('.row .cell-message')?.textContent === 'first entry',
+  );
   await exported(page);
   assert.ok(!page.url().includes(auditor.slice(0, 20)), 'no token in the address');
-  const kept = await page.evaluate(() => [JSON.stringify(localStorage), document.cookie, JSON.stringify(sessionStorage)]);
+  const kept = await page.evaluate(() => [
+    JSON.stringify(localStorage),
+    document.cookie,
+    JSON.stringify(sessionStorage),
+  ]);
   assert.ok(!kept[0].includes('ey') && kept[1] === '' && kept[2].includes(auditor), 'in this tab alone');
   await page.reload();
   await stage.live(page);
@@ -72,5 +84,9 @@ export async function through_a_gateway_it_is_live(stage) {
   assert.equal(await text(page, '#role'), 'auditor');
   stage.headers = { cookie: `as=admin:app:${tenant}` };
   await stage.post({ message: 'through the gateway' });
-  await stage.until(page, 'the entry', () => document.querySelector('.row .cell-message')?.textContent === 'through the gateway');
+  await stage.until(
+    page,
+    'the entry',
+    () => document.querySelector('.row .cell-message')?.textContent === 'through the gateway',
+  );
 }

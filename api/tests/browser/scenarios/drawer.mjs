@@ -6,16 +6,31 @@ import { promisify } from 'node:util';
 import { drawn, openRow, text } from '../looking.mjs';
 
 const CHANGED = {
-  action: 'UPDATE', resource_type: 'invoice', resource_id: 'inv-7', user_id: 'alice', user_name: 'Alice Ångström', session_id: 's-1',
-  request_id: 'req-1', severity: 'WARNING', message: 'The total was corrected.\nSecond line.', ip_address: '2001:db8::7', user_agent: 'billing/1.2',
+  action: 'UPDATE',
+  resource_type: 'invoice',
+  resource_id: 'inv-7',
+  user_id: 'alice',
+  user_name: 'Alice Ångström',
+  session_id: 's-1',
+  request_id: 'req-1',
+  severity: 'WARNING',
+  message: 'The total was corrected.\nSecond line.',
+  ip_address: '2001:db8::7',
+  user_agent: 'billing/1.2',
 };
 // Written by hand: numbers and the order of keys stay as they came.
-const BEFORE = '{"10":"ten","total":1.50,"state":"draft","lines":[{"sku":"a","qty":1},{"sku":"b","qty":2},{"sku":"c","qty":3}],"gone":true,"big":12345678901234567890}';
-const AFTER = '{"10":"ten","total":2.00,"state":"sent","lines":[{"sku":"a","qty":1},{"sku":"c","qty":4},{"sku":"d","qty":5}],"added":{"by":"alice"},"big":12345678901234567890}';
+const BEFORE =
+  '{"10":"ten","total":1.50,"state":"draft","lines":[{"sku":"a","qty":1},{"sku":"b","qty":2},{"sku":"c","qty":3}],"gone":true,"big":12345678901234567890}';
+const AFTER =
+  '{"10":"ten","total":2.00,"state":"sent","lines":[{"sku":"a","qty":1},{"sku":"c","qty":4},{"sku":"d","qty":5}],"added":{"by":"alice"},"big":12345678901234567890}';
 
 async function postChange(stage) {
   const body = `${JSON.stringify(CHANGED).slice(0, -1)},"before":${BEFORE},"after":${AFTER},"metadata":{"cost":1e400,"note":null}}`;
-  const answer = await fetch(`${stage.api}/logs`, { method: 'POST', headers: { ...stage.headers, 'content-type': 'application/json' }, body });
+  const answer = await fetch(`${stage.api}/logs`, {
+    method: 'POST',
+    headers: { ...stage.headers, 'content-type': 'application/json' },
+    body,
+  });
   assert.equal(answer.status, 201, await answer.text());
 }
 
@@ -27,15 +42,41 @@ export async function the_drawer_shows_all_of_an_entry_and_what_changed(stage) {
   await stage.live(page);
   await openRow(page);
   const body = await text(page, '#drawer-body');
-  for (const value of ['Second line.', 'Alice Ångström', '2001:db8::7', 'billing/1.2', 's-1', 'req-1', 'inv-7', 'WARNING']) {
+  for (const value of [
+    'Second line.',
+    'Alice Ångström',
+    '2001:db8::7',
+    'billing/1.2',
+    's-1',
+    'req-1',
+    'inv-7',
+    'WARNING',
+  ]) {
     assert.ok(body.includes(value), value);
   }
   assert.doesNotMatch(body, /undefined|NaN|\[object/);
   const title = await text(page, '.drawer .part h3');
   assert.match(title, /^Changes: /);
-  const lines = await page.locator('.diff li').evaluateAll((items) => items.filter((item) => item.className.startsWith('change-')).map((item) => `${item.className.slice(7)} ${item.querySelector('.json-key')?.textContent ?? ''} ${[...item.querySelectorAll('del, ins')].map((value) => value.textContent).join(' > ')}`));
-  for (const line of ['changed total 1.50 > 2.00', 'changed state "draft" > "sent"', 'removed gone true', 'added added by "alice"']) {
-    assert.ok(lines.some((found) => found.replace(/\s+/g, ' ').startsWith(line)), `${line} in ${JSON.stringify(lines)}`);
+  const lines = await page
+    .locator('.diff li')
+    .evaluateAll((items) =>
+      items
+        .filter((item) => item.className.startsWith('change-'))
+        .map(
+          (item) =>
+            `${item.className.slice(7)} ${item.querySelector('.json-key')?.textContent ?? ''} ${[...item.querySelectorAll('del, ins')].map((value) => value.textContent).join(' > ')}`,
+        ),
+    );
+  for (const line of [
+    'changed total 1.50 > 2.00',
+    'changed state "draft" > "sent"',
+    'removed gone true',
+    'added added by "alice"',
+  ]) {
+    assert.ok(
+      lines.some((found) => found.replace(/\s+/g, ' ').startsWith(line)),
+      `${line} in ${JSON.stringify(lines)}`,
+    );
   }
   assert.ok((await page.locator('.json').last().innerText()).includes('1e400'), 'numbers as they were written');
   await page.locator('#related .timeline').waitFor();
@@ -50,8 +91,14 @@ export async function the_drawer_shows_all_of_an_entry_and_what_changed(stage) {
 async function timelines(stage, page) {
   const counted = async (tab, many) => {
     await page.click(`#tab-${tab}`);
-    await stage.until(page, `${many} of the same ${tab}`, ([key, wanted]) =>
-      document.getElementById(`tab-${key}`).getAttribute('aria-selected') === 'true' && document.querySelectorAll('#related .timeline li').length === wanted, [tab, many]);
+    await stage.until(
+      page,
+      `${many} of the same ${tab}`,
+      ([key, wanted]) =>
+        document.getElementById(`tab-${key}`).getAttribute('aria-selected') === 'true' &&
+        document.querySelectorAll('#related .timeline li').length === wanted,
+      [tab, many],
+    );
   };
   await counted('request', 2);
   await counted('actor', 2);
@@ -65,7 +112,12 @@ async function timelines(stage, page) {
 async function copies(stage, page) {
   const copied = async (what) => {
     await page.click(`[data-copy="${what}"]`);
-    await stage.until(page, 'it says so', (kind) => document.querySelector(`[data-copy="${kind}"]`).textContent === 'Copied', what);
+    await stage.until(
+      page,
+      'it says so',
+      (kind) => document.querySelector(`[data-copy="${kind}"]`).textContent === 'Copied',
+      what,
+    );
     return page.evaluate(() => navigator.clipboard.readText());
   };
   const json = await copied('json');
@@ -86,7 +138,8 @@ export async function the_keyboard_alone_is_enough(stage) {
   await stage.postMany(Array.from({ length: 60 }, (_, at) => ({ message: `number ${at + 1}` })));
   const page = await stage.open();
   await stage.live(page);
-  const press = (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
+  const press = (...keys) =>
+    keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
   const current = () => page.evaluate(() => document.querySelector('.row[aria-selected="true"]')?.dataset.seq ?? null);
   const focused = () => page.evaluate(() => document.activeElement.id);
 
@@ -94,14 +147,20 @@ export async function the_keyboard_alone_is_enough(stage) {
   assert.equal(await current(), '59');
   await press('Enter');
   await page.locator('#drawer-body .fields').waitFor();
-  await stage.until(page, 'the focus is in the drawer', () => document.getElementById('drawer').contains(document.activeElement));
+  await stage.until(page, 'the focus is in the drawer', () =>
+    document.getElementById('drawer').contains(document.activeElement),
+  );
   await press('j');
   await stage.until(page, 'the next entry', () => document.getElementById('drawer-title').textContent.includes('#58'));
   await press('Escape');
   assert.equal(await page.isHidden('#drawer'), true);
   assert.equal(await focused(), 'grid', 'the focus is back where entries are');
   await press('End');
-  await stage.until(page, 'the last row', () => document.querySelector('.row[aria-selected="true"]')?.dataset.seq === '1');
+  await stage.until(
+    page,
+    'the last row',
+    () => document.querySelector('.row[aria-selected="true"]')?.dataset.seq === '1',
+  );
   const id = await page.getAttribute('#grid', 'aria-activedescendant');
   assert.equal(await page.locator(`#${id}`).getAttribute('data-seq'), '1');
   await press('Home');
@@ -135,7 +194,10 @@ async function everythingIsReached(page) {
     const { id, seen } = await page.evaluate(() => {
       const { activeElement: active } = document;
       const style = getComputedStyle(active);
-      return { id: active.id || active.dataset.range || active.className, seen: style.outlineStyle !== 'none' && style.outlineWidth !== '0px' };
+      return {
+        id: active.id || active.dataset.range || active.className,
+        seen: style.outlineStyle !== 'none' && style.outlineWidth !== '0px',
+      };
     });
     reached.add(id);
     assert.ok(seen || id === '', `one sees that ${id} has the focus`);

@@ -5,11 +5,31 @@ import { readFile } from 'node:fs/promises';
 import { drawn, query, rowCount, text } from '../looking.mjs';
 
 const SAMPLE = [
-  { user_id: 'alice', action: 'CREATE', resource_type: 'invoice', resource_id: 'inv-1', message: 'refund of 12 euros', metadata: { order: { id: '42' } } },
+  {
+    user_id: 'alice',
+    action: 'CREATE',
+    resource_type: 'invoice',
+    resource_id: 'inv-1',
+    message: 'refund of 12 euros',
+    metadata: { order: { id: '42' } },
+  },
   { user_id: 'alice', action: 'VIEW', resource_type: 'invoice', resource_id: 'inv-1' },
-  { user_id: 'bob', action: 'DELETE', resource_type: 'report', resource_id: 'rep-1', severity: 'ERROR', message: 'a refund was refused' },
+  {
+    user_id: 'bob',
+    action: 'DELETE',
+    resource_type: 'report',
+    resource_id: 'rep-1',
+    severity: 'ERROR',
+    message: 'a refund was refused',
+  },
   { user_id: 'bob', action: 'VIEW', resource_type: 'report', resource_id: 'rep-2', severity: 'WARNING' },
-  { user_id: 'carol "the boss"', action: 'order.approved', resource_type: 'order', resource_id: 'o-1', severity: 'CRITICAL' },
+  {
+    user_id: 'carol "the boss"',
+    action: 'order.approved',
+    resource_type: 'order',
+    resource_id: 'o-1',
+    severity: 'CRITICAL',
+  },
 ];
 
 async function opened(stage, search = '') {
@@ -25,9 +45,17 @@ const seqs = async (page) => (await drawn(page)).map((row) => row.seq);
 /** Waits for exactly these rows. */
 async function shows(stage, page, expected) {
   const wanted = expected.join();
-  await stage.until(page, `the rows ${wanted}`, (list) =>
-    document.body.dataset.state === 'table' &&
-    [...document.querySelectorAll('#rows > .row')].sort((a, b) => a.index - b.index).map((row) => row.dataset.seq).join() === list, wanted);
+  await stage.until(
+    page,
+    `the rows ${wanted}`,
+    (list) =>
+      document.body.dataset.state === 'table' &&
+      [...document.querySelectorAll('#rows > .row')]
+        .sort((a, b) => a.index - b.index)
+        .map((row) => row.dataset.seq)
+        .join() === list,
+    wanted,
+  );
 }
 
 export async function a_click_asks_for_a_value_and_with_alt_leaves_it_out(stage) {
@@ -39,7 +67,11 @@ export async function a_click_asks_for_a_value_and_with_alt_leaves_it_out(stage)
   await top('action', 'VIEW').click({ modifiers: ['Alt'] });
   await shows(stage, page, [1]);
   assert.equal(await page.inputValue('#query'), 'user_id:alice -action:VIEW');
-  await stage.until(page, 'the bars count it exactly', () => document.querySelector('#legend [data-severity="INFO"] b').textContent === '1');
+  await stage.until(
+    page,
+    'the bars count it exactly',
+    () => document.querySelector('#legend [data-severity="INFO"] b').textContent === '1',
+  );
   await page.click('#clear-query');
   await shows(stage, page, [5, 4, 3, 2, 1]);
   await page.locator('#legend [data-severity="ERROR"]').click();
@@ -85,7 +117,12 @@ export async function a_query_is_completed_and_its_errors_are_shown_at_their_col
     ['алиса 👍 occurred_at:x', 9, 'o'],
   ]) {
     await query(page, q);
-    await stage.until(page, `what is wrong with ${q}`, (text) => document.getElementById('query-problem').textContent.includes(text), `Column ${column}: `);
+    await stage.until(
+      page,
+      `what is wrong with ${q}`,
+      (text) => document.getElementById('query-problem').textContent.includes(text),
+      `Column ${column}: `,
+    );
     assert.equal(await page.locator('#query-problem .wrong').innerText(), wrong, q);
     assert.equal(await page.getAttribute('#query', 'aria-invalid'), 'true');
   }
@@ -126,7 +163,13 @@ export async function an_address_holds_the_view_and_the_way_back_leads_through_i
 
 export async function dragging_over_the_bars_picks_a_range(stage) {
   const hours = (ago) => new Date(Date.now() - ago * 3_600_000).toISOString();
-  await stage.postMany(Array.from({ length: 48 }, (_, at) => ({ occurred_at: hours(at / 2), message: `${at / 2} hours ago`, severity: at % 8 ? 'INFO' : 'ERROR' })));
+  await stage.postMany(
+    Array.from({ length: 48 }, (_, at) => ({
+      occurred_at: hours(at / 2),
+      message: `${at / 2} hours ago`,
+      severity: at % 8 ? 'INFO' : 'ERROR',
+    })),
+  );
   const page = await stage.open();
   await stage.live(page);
   await page.locator('#histogram .bar .part').first().waitFor();
@@ -140,8 +183,19 @@ export async function dragging_over_the_bars_picks_a_range(stage) {
   await stage.until(page, 'a range of its own', () => new URLSearchParams(location.search).has('from'));
   const params = new URL(page.url()).searchParams;
   const [from, to] = [Date.parse(params.get('from')), Date.parse(params.get('to'))];
-  await stage.until(page, 'the rows of the range', (most) => { const n = Number(document.getElementById('grid').getAttribute('aria-rowcount')) - 1; return n > 3 && n < most; }, 48);
-  const listed = await stage.request('GET', `/logs?limit=1000&from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`);
+  await stage.until(
+    page,
+    'the rows of the range',
+    (most) => {
+      const n = Number(document.getElementById('grid').getAttribute('aria-rowcount')) - 1;
+      return n > 3 && n < most;
+    },
+    48,
+  );
+  const listed = await stage.request(
+    'GET',
+    `/logs?limit=1000&from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`,
+  );
   assert.equal(await rowCount(page), listed.data.length);
   assert.equal(await text(page, '#live-text'), 'Not live');
   // The same by keys alone.
@@ -164,9 +218,13 @@ export async function a_search_marks_what_it_found_and_says_where_it_looked(stag
   await query(page, 'refund');
   await shows(stage, page, [3, 1]);
   assert.deepEqual(await page.locator('.row mark').allInnerTexts(), ['refund', 'refund']);
-  await stage.until(page, 'where it looked', () => document.getElementById('summary').textContent.includes('Searched in the log, without an index.'));
+  await stage.until(page, 'where it looked', () =>
+    document.getElementById('summary').textContent.includes('Searched in the log, without an index.'),
+  );
   assert.match(await text(page, '#summary'), /^2 entries/);
-  await stage.until(page, 'what the bars leave out', () => document.getElementById('summary').textContent.includes('Bars leave refund out of account.'));
+  await stage.until(page, 'what the bars leave out', () =>
+    document.getElementById('summary').textContent.includes('Bars leave refund out of account.'),
+  );
   await stage.shot(page, 'search');
   await query(page, 'metadata.order.id:42');
   await shows(stage, page, [1]);
@@ -206,8 +264,14 @@ export async function an_export_holds_exactly_what_is_seen(stage) {
     contents[format] = await readFile(await download.path(), 'utf8');
   }
   const json = JSON.parse(contents.json);
-  assert.deepEqual(json.map((entry) => entry.seq), [1, 3, 4]);
-  const lines = contents.ndjson.trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual(
+    json.map((entry) => entry.seq),
+    [1, 3, 4],
+  );
+  const lines = contents.ndjson
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   assert.deepEqual(lines.slice(0, -1), json);
   assert.equal(lines.at(-1).end.rows, 3);
   assert.equal(contents.csv.trim().split('\r\n').length, 4);
@@ -216,5 +280,7 @@ export async function an_export_holds_exactly_what_is_seen(stage) {
   await shows(stage, page, [5, 4, 3, 2, 1]);
   assert.ok(!(await drawn(page)).some((row) => row.action.startsWith('export.')));
   await page.check('#own');
-  await stage.until(page, 'the exports themselves', () => [...document.querySelectorAll('.cell-action')].some((cell) => cell.textContent === 'export.completed'));
+  await stage.until(page, 'the exports themselves', () =>
+    [...document.querySelectorAll('.cell-action')].some((cell) => cell.textContent === 'export.completed'),
+  );
 }

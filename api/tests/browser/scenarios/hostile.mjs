@@ -28,7 +28,7 @@ const entry = (text, at) => ({
   request_id: `${at}${text.slice(0, 200)}`,
   message: `${at} ${text}`,
   before: { [text]: text, same: 1 },
-  after: { [text]: `${text}!`, list: [text], '__proto__': text, constructor: text },
+  after: { [text]: `${text}!`, list: [text], __proto__: text, constructor: text },
   metadata: { [text]: { [text]: text } },
 });
 
@@ -36,17 +36,32 @@ export async function hostile_entries_stay_text(stage) {
   const texts = [...MARKUP, OVERRIDE, CONTROLS, WIDE, COMBINING];
   for (const [at, text] of texts.entries()) await stage.post(entry(text, at));
   // As large as an entry can be: below 64 KiB in all.
-  await stage.post({ action: 'hostile', message: '<b>'.repeat(2_700), metadata: { large: '<i onclick=alert(9)>&'.repeat(2_200) } });
+  await stage.post({
+    action: 'hostile',
+    message: '<b>'.repeat(2_700),
+    metadata: { large: '<i onclick=alert(9)>&'.repeat(2_200) },
+  });
   const page = await stage.open();
   await stage.live(page);
   await stage.postMany(texts.map(entry));
-  await stage.until(page, 'all are there', (many) => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === many + 1, 2 * texts.length + 1);
+  await stage.until(
+    page,
+    'all are there',
+    (many) => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === many + 1,
+    2 * texts.length + 1,
+  );
 
   const rows = await drawn(page);
   const shown = new Set(rows.map((row) => row.actor));
   for (const text of MARKUP) assert.ok(shown.has(text), `as it was written: ${text}`);
-  assert.ok([...shown].some((text) => text.includes('‹U+202E›gpj.exe‹U+202C›')), 'an override is shown, not obeyed');
-  assert.ok([...shown].some((text) => text.includes('a␁␇␛[31mred')), 'controls are shown');
+  assert.ok(
+    [...shown].some((text) => text.includes('‹U+202E›gpj.exe‹U+202C›')),
+    'an override is shown, not obeyed',
+  );
+  assert.ok(
+    [...shown].some((text) => text.includes('a␁␇␛[31mred')),
+    'controls are shown',
+  );
   const hidden = /[\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2066-\u2069\ufeff]/u;
   for (const row of rows) assert.ok(!hidden.test(Object.values(row).join('')), JSON.stringify(row));
   await stage.shot(page, 'hostile');
@@ -54,7 +69,10 @@ export async function hostile_entries_stay_text(stage) {
   for (let at = 0; at < texts.length; at += 1) {
     await openRow(page, at);
     await page.locator('#related .timeline').waitFor();
-    assert.equal(await page.locator('#drawer img, #drawer script, #drawer iframe, #drawer a, #drawer style, #drawer link').count(), 0);
+    assert.equal(
+      await page.locator('#drawer img, #drawer script, #drawer iframe, #drawer a, #drawer style, #drawer link').count(),
+      0,
+    );
   }
   await page.keyboard.press('End');
   for (const at of texts.keys()) await searchFor(stage, page, texts[at]);
@@ -63,13 +81,20 @@ export async function hostile_entries_stay_text(stage) {
 
 /** A value of the list of what occurs most is a value of the query, whatever is in it. */
 async function searchFor(stage, page, text) {
-  const item = page.locator(`#tops .top-item[data-field="user_id"]`).filter({ hasText: text.slice(0, 12) }).first();
+  const item = page
+    .locator(`#tops .top-item[data-field="user_id"]`)
+    .filter({ hasText: text.slice(0, 12) })
+    .first();
   if (!(await item.count())) return;
   await item.click();
   await stage.until(page, 'an answer', () => ['table', 'empty', 'wrong-query'].includes(document.body.dataset.state));
   assert.equal(await page.getAttribute('body', 'data-state'), 'table', `its own value finds it: ${text}`);
   await page.click('#clear-query');
-  await stage.until(page, 'the table', () => document.body.dataset.state === 'table' && !document.getElementById('query').value);
+  await stage.until(
+    page,
+    'the table',
+    () => document.body.dataset.state === 'table' && !document.getElementById('query').value,
+  );
 }
 
 /** The address can be anybody's, too. */

@@ -10,14 +10,31 @@ export async function what_is_recorded_appears_at_once(stage) {
   const page = await stage.open();
   await stage.live(page);
   const begun = Date.now();
-  await stage.post({ action: 'invoice.approved', resource_type: 'invoice', resource_id: 'inv-7', message: 'came later', severity: 'ERROR', user_id: 'bob' });
-  await stage.until(page, 'it is the first row', () => document.querySelector('.row.fresh .cell-message')?.textContent === 'came later');
+  await stage.post({
+    action: 'invoice.approved',
+    resource_type: 'invoice',
+    resource_id: 'inv-7',
+    message: 'came later',
+    severity: 'ERROR',
+    user_id: 'bob',
+  });
+  await stage.until(
+    page,
+    'it is the first row',
+    () => document.querySelector('.row.fresh .cell-message')?.textContent === 'came later',
+  );
   assert.ok(Date.now() - begun < 2_000, `it took ${Date.now() - begun} ms`);
   const [first, second] = await drawn(page);
   assert.deepEqual([first.actor, first.action, first.resource], ['bob', 'invoice.approved', 'invoiceinv-7']);
   assert.equal(second.message, 'was there');
-  await stage.until(page, 'it is announced', () => document.getElementById('announcer').textContent.startsWith('1 new entry, 1 of them an error'));
-  await stage.until(page, 'it is counted', () => document.querySelector('#legend [data-severity="ERROR"] b').textContent === '1');
+  await stage.until(page, 'it is announced', () =>
+    document.getElementById('announcer').textContent.startsWith('1 new entry, 1 of them an error'),
+  );
+  await stage.until(
+    page,
+    'it is counted',
+    () => document.querySelector('#legend [data-severity="ERROR"] b').textContent === '1',
+  );
   await stage.shot(page, 'live');
 }
 
@@ -29,7 +46,13 @@ export async function an_empty_log_shows_a_line_that_records_its_first_entry(sta
   const env = { ...process.env, AUDIT_GATEWAY_SECRET: stage.headers['x-gateway-secret'], AUDIT_TOKEN: 'none' };
   const { stdout } = await promisify(execFile)('sh', ['-c', line], { env });
   assert.equal(JSON.parse(stdout).seq, 1, stdout);
-  await stage.until(page, 'the entry appears', () => document.querySelector('.cell-message') && document.querySelector('.row .cell-message')?.textContent === 'first entry');
+  await stage.until(
+    page,
+    'the entry appears',
+    () =>
+      document.querySelector('.cell-message') &&
+      document.querySelector('.row .cell-message')?.textContent === 'first entry',
+  );
   assert.equal(await page.getAttribute('body', 'data-state'), 'table');
 }
 
@@ -46,7 +69,11 @@ export async function paused_entries_wait_and_all_are_there_after_resuming(stage
   assert.equal(await rowCount(page), 20, 'nothing moves while it is paused');
   await stage.shot(page, 'paused');
   await page.click('#pause');
-  await stage.until(page, 'they are there', () => document.getElementById('grid').getAttribute('aria-rowcount') === '521');
+  await stage.until(
+    page,
+    'they are there',
+    () => document.getElementById('grid').getAttribute('aria-rowcount') === '521',
+  );
   assert.deepEqual(await all(page), downFrom(520));
   await stage.live(page);
 }
@@ -58,9 +85,17 @@ export async function more_than_can_wait_is_read_again_after_resuming(stage) {
   await page.keyboard.press('p');
   await stage.live(page, 'paused');
   await Promise.all([1, 2, 3, 4].map(() => stage.postMany(numbered(3_000))));
-  await stage.until(page, 'more wait than are kept', () => document.getElementById('waiting').textContent === 'more than 10,000 wait');
+  await stage.until(
+    page,
+    'more wait than are kept',
+    () => document.getElementById('waiting').textContent === 'more than 10,000 wait',
+  );
   await page.keyboard.press('p');
-  await stage.until(page, 'all are there', () => document.getElementById('grid').getAttribute('aria-rowcount') === '12002');
+  await stage.until(
+    page,
+    'all are there',
+    () => document.getElementById('grid').getAttribute('aria-rowcount') === '12002',
+  );
   await stage.live(page);
   assert.ok(await isWhole(page, 12_001, 300), 'each once, in order');
 }
@@ -71,7 +106,10 @@ export async function after_a_kill_the_board_comes_back_by_itself_and_misses_not
   await stage.postMany(numbered(30));
   const page = await stage.open();
   await stage.live(page);
-  for (const [from, kept] of [[31, 80], [111, 60]]) {
+  for (const [from, kept] of [
+    [31, 80],
+    [111, 60],
+  ]) {
     await stage.ask('kill');
     await stage.live(page, 'disconnected');
     await page.locator('#broken').waitFor();
@@ -84,13 +122,22 @@ export async function after_a_kill_the_board_comes_back_by_itself_and_misses_not
     await stage.postMany(numbered(kept, from));
     if (from > 31) await page.click('#try-now').catch(() => {});
     await stage.live(page);
-    await stage.until(page, 'what came meanwhile is there', (many) => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === many + 1, from + kept - 1);
+    await stage.until(
+      page,
+      'what came meanwhile is there',
+      (many) => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === many + 1,
+      from + kept - 1,
+    );
     assert.deepEqual(await all(page), downFrom(from + kept - 1));
   }
 }
 
 export async function answers_that_come_late_belong_to_their_view_alone(stage) {
-  await stage.postMany([...numbered(40), { action: 'slow.one', message: 'of the first view' }, { action: 'fast.one', message: 'of the second view' }]);
+  await stage.postMany([
+    ...numbered(40),
+    { action: 'slow.one', message: 'of the first view' },
+    { action: 'fast.one', message: 'of the second view' },
+  ]);
   const page = await stage.open();
   await stage.live(page);
   let release;
@@ -109,5 +156,8 @@ export async function answers_that_come_late_belong_to_their_view_alone(stage) {
   await stage.post({ action: 'fast.one', message: 'live' });
   await stage.post({ action: 'slow.one', message: 'live, of the other view' });
   await stage.until(page, 'the live one is there', () => document.querySelectorAll('#rows > .row').length === 2);
-  assert.deepEqual((await drawn(page)).map((row) => row.message), ['live', 'of the second view']);
+  assert.deepEqual(
+    (await drawn(page)).map((row) => row.message),
+    ['live', 'of the second view'],
+  );
 }

@@ -31,15 +31,30 @@ export const day = (many = 300) =>
 async function fitsAcross(page, what) {
   const { wide, width, who } = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;
-    const over = [...document.querySelectorAll('body *')].filter((node) => node.getBoundingClientRect().right > clientWidth + 1 && !node.closest('.segments, .terminal pre') && getComputedStyle(node).position !== 'absolute');
-    return { wide: scrollWidth, width: clientWidth, who: over.slice(0, 3).map((node) => `${node.tagName}.${node.className}#${node.id}`) };
+    const over = [...document.querySelectorAll('body *')].filter(
+      (node) =>
+        node.getBoundingClientRect().right > clientWidth + 1 &&
+        !node.closest('.segments, .terminal pre') &&
+        getComputedStyle(node).position !== 'absolute',
+    );
+    return {
+      wide: scrollWidth,
+      width: clientWidth,
+      who: over.slice(0, 3).map((node) => `${node.tagName}.${node.className}#${node.id}`),
+    };
   });
   assert.ok(wide <= width && !who.length, `${what}: ${wide} > ${width}: ${who}`);
 }
 
 export async function it_fits_small_and_large_screens(stage) {
   await stage.postMany(day());
-  for (const [width, height] of [[320, 640], [768, 1024], [1024, 768], [1440, 900], [3840, 2160]]) {
+  for (const [width, height] of [
+    [320, 640],
+    [768, 1024],
+    [1024, 768],
+    [1440, 900],
+    [3840, 2160],
+  ]) {
     const page = await stage.open({ width, height });
     await stage.live(page);
     await page.locator('.top-item').first().waitFor({ state: 'attached' });
@@ -75,7 +90,10 @@ export async function dark_light_and_little_movement_are_respected(stage) {
   await page.emulateMedia({ colorScheme: 'light' });
   assert.equal(await ground(page), light, 'without a choice the system decides');
 
-  const moving = () => page.evaluate(() => document.getAnimations().filter((animation) => animation.effect.getComputedTiming().duration > 50).length);
+  const moving = () =>
+    page.evaluate(
+      () => document.getAnimations().filter((animation) => animation.effect.getComputedTiming().duration > 50).length,
+    );
   await page.emulateMedia({ reducedMotion: 'reduce' });
   await page.evaluate(() => {
     globalThis.slid = 0;
@@ -133,7 +151,14 @@ async function failing(stage, page, colorScheme) {
   const held = new Promise((resolve) => (release = resolve));
   await page.route(/logs\/search/, async (route) => {
     await held;
-    await route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ code: 'database_unavailable', detail: 'the database is not available; nothing was written: try again' }) });
+    await route.fulfill({
+      status: 503,
+      contentType: 'application/problem+json',
+      body: JSON.stringify({
+        code: 'database_unavailable',
+        detail: 'the database is not available; nothing was written: try again',
+      }),
+    });
   });
   stage.expected.push(/503 \(Service Unavailable\)/);
   await query(page, 'anything');

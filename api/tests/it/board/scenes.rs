@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::stage::{play, play_as, proof, run};
 use crate::support::app::{SECRET, TestApp};
 use crate::support::database::TestDb;
+use crate::support::old_log;
 use crate::support::service::{Service, free_port, migrate};
 
 macro_rules! scenes {
@@ -38,8 +39,19 @@ scenes! {
     dark_light_and_little_movement_are_respected
     every_state_is_open_to_everybody
     the_first_paint_is_fast_and_nothing_leaves_the_origin
-    scrolling_a_hundred_thousand_rows_is_smooth
     answers_that_come_late_belong_to_their_view_alone
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrolling_a_hundred_thousand_rows_is_smooth() {
+    let app = TestApp::shared().await;
+    let tenant_id = app.tenant().await;
+    let scenario = "scrolling_a_hundred_thousand_rows_is_smooth";
+    run(scenario, &app.base, &proof(tenant_id, "admin"), async |asked| {
+        assert_eq!(asked, "a past of 101,000 entries");
+        old_log::record(&mut app.db.admin().await, tenant_id, [2, 1], 50_500).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
