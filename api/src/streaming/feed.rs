@@ -184,6 +184,15 @@ impl Feed {
         }
     }
 
+    /// Lets go of so many, as a full ring does.
+    #[cfg(test)]
+    pub(super) fn forget(&self, count: usize) {
+        let mut ring = self.ring();
+        for _ in 0..count {
+            self.pop(&mut ring);
+        }
+    }
+
     fn pop(&self, ring: &mut Ring) -> bool {
         let Some(item) = ring.items.pop_front() else { return false };
         ring.bytes -= item.bytes();

@@ -17,13 +17,17 @@ mod session;
 pub mod slots;
 mod socket;
 pub mod tailer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::TenantId;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +42,9 @@ use crate::store::streaming::After;
 
 /// Memory of what was read of logs for slow readers, all together, in KiB.
 const READ_KIB_MAX: usize = 64 << 10;
+
+/// How long a stop waits until what was committed before is in the rings.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All streams of this replica; cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,6 +64,8 @@ struct Inner {
     readers: Semaphore,
     read_kib: Arc<Semaphore>,
     stop: CancellationToken,
+    /// What was committed before the stop is in the rings.
+    drained: CancellationToken,
     running: TaskTracker,
 }
 
@@ -95,6 +104,7 @@ impl Streams {
             readers: Semaphore::new((reader_connections as usize / 4).max(1)),
             read_kib: Arc::new(Semaphore::new(READ_KIB_MAX)),
             stop: CancellationToken::new(),
+            drained: CancellationToken::new(),
             running: TaskTracker::new(),
         }))
     }
@@ -119,14 +129,13 @@ impl Streams {
         self.0.stop.is_cancelled()
     }
 
-    /// Ends all streams, each when it has what it has coming, and opens no more.
-    pub fn stop(&self) {
+    /// Opens no more, and ends all, each when it has what was committed until now.
+    pub async fn end(&self) {
         self.0.stop.cancel();
         self.0.running.close();
-    }
-
-    /// Done when all have ended.
-    pub async fn ended(&self) {
+        self.0.grown.notify_one();
+        let _ = timeout(DRAIN_TIMEOUT, self.0.drained.cancelled()).await;
+        self.0.drained.cancel();
         self.0.running.wait().await;
     }
 

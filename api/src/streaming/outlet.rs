@@ -22,7 +22,7 @@ const EVENTS_BYTES: usize = 16 << 10;
 const EVENTS_WAITING_MAX: usize = 1;
 
 /// How long the last words to a client may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

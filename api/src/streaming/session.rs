@@ -10,7 +10,7 @@ use axum::response::Response;
 use domain::Place;
 use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::info;
 
 use super::course::{Course, Step, Wanted};
@@ -122,8 +122,6 @@ impl Session {
         let Beginning { after, gap, bounds } = beginning;
         let streams = app.streams.clone();
         let watch = streams.watch(caller.tenant_id(), bounds.head, bounds.floor_seq);
-        // An epoch that never was: the first step looks whether the place still stands, unless
-        // it is where the feed begins.
         let epoch = watch.feed.epoch();
         let now = Instant::now();
         let periods = streams.periods();
@@ -184,12 +182,14 @@ impl Session {
         };
         drop(said);
         let (code, _, reason) = end.words();
-        let closed = end != End::Gone && outlet.close(code, reason).await;
-        if closed {
+        let told = end != End::Gone && outlet.close(code, reason).await;
+        if told {
             // Who closes first, while something comes in, makes the other side lose the reason.
             let _ = timeout(GOODBYE, listening).await;
         }
-        self.log(if closed { end } else { End::Gone });
+        // What looks like a broken rule may have been a broken connection.
+        let lost = !told && matches!(end, End::Violation(_));
+        self.log(if lost { End::Gone } else { end });
     }
 
     async fn end_events(&mut self, outlet: &mut Outlet, end: End) {
@@ -214,9 +214,14 @@ impl Session {
         said: &mut mpsc::Receiver<Said>,
         heard: &Heard,
     ) -> End {
-        match self.drive_on(outlet, said, heard).await {
-            Ok(()) => End::Stopping,
-            Err(end) => end,
+        let drained = self.streams().0.drained.clone();
+        let too_late = async {
+            drained.cancelled().await;
+            sleep(LAST_WORDS * 2).await;
+        };
+        tokio::select! {
+            driven = self.drive_on(outlet, said, heard) => driven.err().unwrap_or(End::Stopping),
+            () = too_late => End::Stopping,
         }
     }
 
@@ -237,7 +242,7 @@ impl Session {
             while let Ok(message) = said.try_recv() {
                 self.heed(outlet, message).await?;
             }
-            if self.streams().is_stopping() && until.is_none() {
+            if self.streams().0.drained.is_cancelled() && until.is_none() {
                 until = Some(Instant::now() + LAST_WORDS);
             }
             let is_late = until.is_some_and(|until| Instant::now() >= until);
@@ -273,7 +278,7 @@ impl Session {
             _ = moves.changed(), if !self.course.paused => None,
             message = said.recv() => message,
             () = sleep_until(due) => None,
-            () = self.app.streams.0.stop.cancelled() => None,
+            () = self.app.streams.0.drained.cancelled() => None,
             () = outlet.gone() => return Err(End::Gone),
         };
         match message {
@@ -425,6 +430,10 @@ impl Session {
                 return Ok(());
             }
         }
+        if read.to == self.course.after() && read.to != read.bounds.head {
+            // Something was taken away underneath: the next look says what.
+            sleep(RETRY_PAUSE).await;
+        }
         self.course.pass(read.to, read.epoch);
         Ok(())
     }
@@ -437,7 +446,7 @@ impl Session {
             let reading = streams.read_on(&self.app.store, &self.watch.feed, &mut self.course);
             match Box::pin(reading).await {
                 Ok(found) => return Ok(found),
-                Err(_) if Instant::now() < until => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(_) if Instant::now() < until => sleep(RETRY_PAUSE).await,
                 Err(_) => return Err(End::Unreadable),
             }
         }

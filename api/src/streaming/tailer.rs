@@ -19,8 +19,12 @@ use crate::store::indexing::ALL;
 use crate::store::streaming::{self, After};
 use crate::store::{Store, bounds};
 
-/// How often the heads of watched logs are asked for.
-pub const PERIOD: Duration = Duration::from_millis(200);
+/// How often the heads of watched logs are asked for: often enough that an entry of another
+/// replica comes within 300 ms, with time left to read and send it.
+pub const PERIOD: Duration = Duration::from_millis(100);
+
+/// The same when there are so many that the question takes long: it takes a tenth of the time.
+const PERIOD_MAX: Duration = Duration::from_millis(200);
 
 /// Between two reads for the rings: what comes meanwhile is read, sent and flushed together.
 const PACE: Duration = Duration::from_millis(5);
@@ -48,13 +52,14 @@ impl Tailer {
     /// Reads until it is stopped.
     pub async fn run(self, stop: CancellationToken) {
         let this = &self;
-        let mut asked_at = None;
-        while stop.run_until_cancelled(self.streams.wait(asked_at)).await.is_some() {
-            let is_due = asked_at.is_none_or(|at: Instant| at.elapsed() >= PERIOD);
-            if is_due {
-                asked_at = Some(Instant::now());
+        let mut ask_at = Instant::now();
+        while stop.run_until_cancelled(self.streams.wait(ask_at)).await.is_some() {
+            let is_last = self.streams.is_stopping() && !self.streams.0.drained.is_cancelled();
+            let asked_at = Instant::now();
+            if is_last || asked_at >= ask_at {
                 let Some(asked) = stop.run_until_cancelled(self.ask()).await else { return };
                 self.rest_after(asked).await;
+                ask_at = asked_at + (asked_at.elapsed() * 10).clamp(PERIOD, PERIOD_MAX);
                 self.streams.forget_old();
             }
             let begun = Instant::now();
@@ -65,6 +70,9 @@ impl Tailer {
                 .fold(Ok(()), |all: sqlx::Result<()>, one| async move { all.and(one) });
             let Some(read) = stop.run_until_cancelled(reading).await else { return };
             self.rest_after(read).await;
+            if is_last && !self.streams.is_dirty() {
+                self.streams.0.drained.cancel();
+            }
             tokio::time::sleep(PACE.saturating_sub(begun.elapsed())).await;
         }
     }
@@ -135,16 +143,15 @@ impl Tailer {
 
 impl Streams {
     /// Done when there is something to read, or heads are to be asked for.
-    async fn wait(&self, asked_at: Option<Instant>) {
+    async fn wait(&self, ask_at: Instant) {
         let is_watching = !self.feeds().is_empty();
         let grown = self.0.grown.notified();
         if !is_watching {
             return grown.await;
         }
-        let since = asked_at.map_or(PERIOD, |at| at.elapsed());
         tokio::select! {
             () = grown => {}
-            () = tokio::time::sleep(PERIOD.saturating_sub(since)) => {}
+            () = tokio::time::sleep_until(ask_at.into()) => {}
         }
     }
 
@@ -168,6 +175,10 @@ impl Streams {
             watched.dirty.store(true, Ordering::Relaxed);
         }
         self.0.grown.notify_one();
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.feeds().values().any(|watched| watched.dirty.load(Ordering::Relaxed))
     }
 
     fn take_dirty(&self) -> Vec<Arc<Feed>> {

@@ -152,7 +152,7 @@ async fn accept(
         info!("stopping: no new connections, requests under way end");
         stop_begun.cancel();
         // Now: those that are answers would keep the service from ending.
-        streams.stop();
+        tokio::spawn(async move { streams.end().await });
     };
     // Answers are small and awaited: none is held back to be sent with the next.
     let listener = listener.tap_io(|connection| {
@@ -164,8 +164,7 @@ async fn accept(
     let serving = async {
         axum::serve(listener, service).with_graceful_shutdown(graceful).into_future().await?;
         // Nobody else waits for WebSockets.
-        ending.stop();
-        ending.ended().await;
+        ending.end().await;
         Ok::<_, std::io::Error>(())
     };
     let too_late = async {

@@ -1,8 +1,13 @@
 //! Live streams: each entry once and in order, whatever happens to clients and service.
 
 mod basics;
+mod document;
 mod ends;
+mod events;
+mod gaps;
 mod refusals;
+mod replicas;
+mod slow;
 mod tickets;
 
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod deployed;
+pub(crate) mod events;
 pub(crate) mod exporter;
 pub(crate) mod fan_out;
 pub(crate) mod history;

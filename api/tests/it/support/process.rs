@@ -1,6 +1,7 @@
 //! Processes that tests strike, known by their id.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A process to send signals to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,15 @@ impl Pid {
             .status()
             .unwrap()
             .success()
+    }
+
+    /// How long it has worked.
+    pub(crate) fn cpu(self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap();
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let ticks = rest.split(' ').skip(11).take(2).map(|text| text.parse::<u64>().unwrap());
+        // A hundredth of a second each, wherever Linux runs.
+        Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
     /// A number of bytes from `/proc/…/status`, like `VmHWM`, the most memory it ever had.

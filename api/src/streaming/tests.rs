@@ -1,0 +1,352 @@
+//! Streams against a model: whatever happens in whatever order, each moves over its log and
+//! delivers, of what it moves over, exactly what is wanted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::{Filter, KeptEntry, Place, Seq, Severity, StoredEntry, TenantId, Timestamp};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::course::{Course, Step, Wanted};
+use super::feed::{Feed, Item};
+use super::frames::{Framer, Gap, Reason, seq};
+use crate::store::streaming::After;
+
+const TENANT: TenantId = TenantId::new(Uuid::from_u128(7));
+
+/// An entry of the model: its place, and whether it is of the one kind or of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Made {
+    place: Place,
+    odd: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    /// Entries are committed.
+    Append(Vec<bool>),
+    /// The tailer reads so many.
+    Tail(usize),
+    /// The ring lets go of so many.
+    Forget(usize),
+    /// A stream takes so many from the ring.
+    Live {
+        stream: usize,
+        steps: usize,
+    },
+    /// A stream reads the log, so many entries, and sends so many of them before it is disturbed.
+    CatchUp {
+        stream: usize,
+        looked_at: usize,
+        sent: usize,
+    },
+    Pause(usize, bool),
+    Filter(usize, u8),
+    /// All but so many entries are undone.
+    Restore(usize),
+    /// The floor moves behind so many of the entries.
+    Expire(usize),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let stream = 0..STREAMS;
+    let deed = prop_oneof![
+        6 => prop::collection::vec(any::<bool>(), 1..6).prop_map(Deed::Append),
+        6 => (1..8_usize).prop_map(Deed::Tail),
+        3 => (1..6_usize).prop_map(Deed::Forget),
+        8 => (stream.clone(), 1..8_usize).prop_map(|(stream, steps)| Deed::Live { stream, steps }),
+        6 => (stream.clone(), 1..8_usize, 0..8_usize)
+            .prop_map(|(stream, looked_at, sent)| Deed::CatchUp { stream, looked_at, sent }),
+        2 => (stream.clone(), any::<bool>()).prop_map(|(stream, on)| Deed::Pause(stream, on)),
+        2 => (stream, 0..4_u8).prop_map(|(stream, kind)| Deed::Filter(stream, kind)),
+        1 => (0..12_usize).prop_map(Deed::Restore),
+        1 => (0..6_usize).prop_map(Deed::Expire),
+    ];
+    prop::collection::vec(deed, 1..120)
+}
+
+/// Streams of one model.
+const STREAMS: usize = 3;
+
+struct Model {
+    log: Vec<Made>,
+    floor_seq: i64,
+    clock: i64,
+    feed: Feed,
+    /// The log as the ring has it.
+    rung: Vec<Made>,
+    streams: Vec<Course>,
+}
+
+/// What a stream did in one go.
+#[derive(Debug, Default)]
+struct Done {
+    sent: Vec<Place>,
+    gap: Option<Gap>,
+}
+
+fn wanted(kind: u8) -> Wanted {
+    let action = |name| Filter::read([("action", name)]).expect("a filter");
+    let filter = match kind {
+        0 => Filter::ALL,
+        1 => action("ODD"),
+        2 => action("EVEN"),
+        _ => action("NEVER"),
+    };
+    Wanted { selection: filter.into(), include_self: true }
+}
+
+fn stored(made: Made) -> StoredEntry<'static> {
+    StoredEntry {
+        place: made.place,
+        recorded_by: "a",
+        occurred_at: made.place.recorded_at,
+        user_id: "a",
+        user_name: None,
+        session_id: None,
+        request_id: None,
+        action: if made.odd { "ODD" } else { "EVEN" },
+        resource_type: "thing",
+        resource_id: None,
+        severity: Severity::Info,
+        message: None,
+        ip_address: None,
+        user_agent: None,
+        before: None,
+        after: None,
+        metadata: None,
+    }
+}
+
+fn takes(course: &Course, made: Made) -> bool {
+    course.wanted.takes(&stored(made))
+}
+
+impl Model {
+    fn new() -> Self {
+        let feed = Feed::new(TENANT, None, 1, Arc::default());
+        let streams = (0..STREAMS).map(|_| Course::new(None, feed.epoch(), wanted(0))).collect();
+        Self { log: Vec::new(), floor_seq: 1, clock: 0, feed, rung: Vec::new(), streams }
+    }
+
+    fn append(&mut self, kinds: &[bool]) {
+        for odd in kinds {
+            self.clock += 1;
+            let seq = Seq::new(self.log.len() as i64 + 1).expect("a number");
+            let recorded_at = Timestamp::from_millis(self.clock);
+            self.log.push(Made { place: Place { recorded_at, seq }, odd: *odd });
+        }
+    }
+
+    /// Whether the log holds this place, or is empty before it.
+    fn holds(&self, after: After) -> bool {
+        let Some(place) = after else { return true };
+        self.log.iter().any(|made| made.place == place) || place.seq.get() == self.floor_seq - 1
+    }
+
+    fn head(&self) -> After {
+        self.log.last().map(|made| made.place)
+    }
+
+    /// The place below the floor, where one has expired.
+    fn oldest(&self) -> Option<Place> {
+        let seq = Seq::new(self.floor_seq - 1)?;
+        Some(self.log[usize::try_from(seq.get()).expect("small") - 1].place)
+    }
+
+    fn tail(&mut self, count: usize) {
+        let end = self.feed.end();
+        if !self.holds(end) || seq(end) < self.floor_seq - 1 {
+            self.feed.reset(self.head(), self.floor_seq);
+            self.rung = self.log.clone();
+            return;
+        }
+        let new = &self.log[usize::try_from(seq(end)).expect("small")..];
+        let new = &new[..count.min(new.len())];
+        let framer = Framer::of(TENANT);
+        let item =
+            |made: &Made| Item::new(KeptEntry::of(&stored(*made)), framer.log(&stored(*made)));
+        let to = new.last().map_or(end, |made| Some(made.place));
+        self.feed.push(new.iter().map(item).collect(), to, self.floor_seq);
+        self.rung = self.log.clone();
+    }
+
+    fn live(&mut self, stream: usize, steps: usize) -> Done {
+        let mut done = Done::default();
+        for _ in 0..steps {
+            match self.streams[stream].step(&self.feed, 2) {
+                Step::Send(item) => done.sent.push(item.entry.place()),
+                Step::Rest => {}
+                Step::Wait | Step::Read => break,
+            }
+        }
+        done
+    }
+
+    /// As a session does it with what `reading` finds.
+    fn catch_up(&mut self, stream: usize, looked_at: usize, sent: usize) -> Done {
+        let mut done = Done::default();
+        let epoch = self.feed.epoch();
+        let after = self.streams[stream].after();
+        let oldest = self.oldest().filter(|oldest| seq(after) < oldest.seq.get());
+        let holds = self.holds(after);
+        let (log, head) = (self.log.clone(), self.head());
+        let course = &mut self.streams[stream];
+        if let Some(oldest) = oldest {
+            done.gap = Some(course.expire(oldest));
+        } else if !holds {
+            let undone = after.expect("the beginning is always there").recorded_at;
+            let kept = log.iter().rev().find(|made| made.place.recorded_at < undone);
+            done.gap = Some(course.undo(kept.map(|made| made.place)));
+        } else {
+            let from = usize::try_from(seq(after)).expect("small").min(log.len());
+            let to = (from + looked_at).min(log.len());
+            let mut frames = log[from..to].iter().filter(|made| takes(course, **made)).peekable();
+            let mut passed = Vec::new();
+            while let Some(made) = frames.next_if(|_| passed.len() < sent) {
+                passed.push(made.place);
+            }
+            let is_all = frames.next().is_none();
+            for place in passed {
+                course.pass(Some(place), epoch);
+                done.sent.push(place);
+            }
+            if is_all {
+                course.pass(if to == log.len() { head } else { Some(log[to - 1].place) }, epoch);
+            }
+        }
+        done
+    }
+
+    /// Does one thing; whoever moved must have moved rightly.
+    fn do_one(&mut self, deed: Deed) {
+        let (stream, known, done, before) = match deed {
+            Deed::Append(kinds) => return self.append(&kinds),
+            Deed::Tail(count) => return self.tail(count),
+            Deed::Forget(count) => return self.feed.forget(count),
+            Deed::Pause(stream, on) => {
+                self.streams[stream].paused = on;
+                return;
+            }
+            Deed::Filter(stream, kind) => {
+                *self.streams[stream].wanted = wanted(kind);
+                return;
+            }
+            Deed::Restore(kept) => {
+                let kept = kept.max(usize::try_from(self.floor_seq - 1).expect("small"));
+                self.log.truncate(kept);
+                return;
+            }
+            Deed::Expire(count) => {
+                let floor = self.floor_seq + count as i64;
+                self.floor_seq = floor.min(self.log.len() as i64 + 1);
+                return;
+            }
+            Deed::Live { stream, steps } => {
+                let before = self.streams[stream].after();
+                (stream, self.rung.clone(), self.live(stream, steps), before)
+            }
+            Deed::CatchUp { stream, .. } if self.streams[stream].paused => return,
+            Deed::CatchUp { stream, looked_at, sent } => {
+                let before = self.streams[stream].after();
+                let done = self.catch_up(stream, looked_at, sent);
+                (stream, self.log.clone(), done, before)
+            }
+        };
+        let course = &self.streams[stream];
+        match done.gap {
+            None => assert_moved(course, &known, before, &done.sent),
+            Some(gap) => assert_gap(gap, before, course.after()),
+        }
+    }
+
+    /// Everybody gets all that there is.
+    fn settle(&mut self) {
+        while self.feed.end() != self.head() {
+            self.tail(3);
+        }
+        for stream in 0..STREAMS {
+            self.streams[stream].paused = false;
+            for _ in 0..1_000 {
+                self.do_one(Deed::Live { stream, steps: 5 });
+                if self.streams[stream].after() == self.head() {
+                    break;
+                }
+                self.do_one(Deed::CatchUp { stream, looked_at: 3, sent: 2 });
+            }
+            assert_eq!(self.streams[stream].after(), self.head(), "it has all");
+        }
+    }
+}
+
+/// Of what lies between two places, exactly what is wanted was sent, in order.
+fn assert_moved(course: &Course, known: &[Made], before: After, sent: &[Place]) {
+    let (from, to) = (seq(before), seq(course.after()));
+    assert!(from <= to, "a stream went back without a gap");
+    assert!(!course.paused || sent.is_empty(), "a paused stream sent something");
+    let between = known.iter().filter(|made| (from + 1..=to).contains(&made.place.seq.get()));
+    let expected: Vec<Place> =
+        between.filter(|made| takes(course, **made)).map(|made| made.place).collect();
+    assert_eq!(sent, expected, "between {from} and {to}");
+}
+
+/// A gap covers exactly the numbers between the two places.
+fn assert_gap(gap: Gap, before: After, after: After) {
+    let (before, after) = (seq(before), seq(after));
+    match gap.reason {
+        Reason::Expired => assert_eq!((gap.from_seq, gap.to_seq), (before + 1, after)),
+        Reason::HistoryChanged => assert_eq!((gap.from_seq, gap.to_seq), (after + 1, before)),
+    }
+    assert!(gap.from_seq <= gap.to_seq);
+}
+
+proptest! {
+    #[test]
+    fn each_entry_is_sent_once_and_in_order_whatever_happens(deeds in deeds()) {
+        let mut model = Model::new();
+        for deed in deeds {
+            model.do_one(deed);
+        }
+        model.settle();
+    }
+}
+
+fn feed_of(entries: i64, text: usize, all: &Arc<AtomicUsize>) -> (Feed, usize) {
+    let feed = Feed::new(TENANT, None, 1, Arc::clone(all));
+    let message = "x".repeat(text);
+    for n in 1..=entries {
+        let place =
+            Place { recorded_at: Timestamp::from_millis(n), seq: Seq::new(n).expect("a number") };
+        let entry = StoredEntry { message: Some(&message), ..stored(Made { place, odd: true }) };
+        let item = Item::new(KeptEntry::of(&entry), feed.framer.log(&entry));
+        feed.push(vec![item], Some(place), 1);
+    }
+    let kept = all.load(Ordering::Relaxed);
+    (feed, kept)
+}
+
+#[test]
+fn rings_are_bounded_one_by_one_and_all_together() {
+    let all = Arc::<AtomicUsize>::default();
+    let mut feeds = Vec::new();
+    for n in 1..=20 {
+        let (feed, kept) = feed_of(100, 60 << 10, &all);
+        assert!(kept <= super::feed::RINGS_BYTES_MAX, "{n} rings have {kept} bytes");
+        assert!(kept <= n * super::feed::RING_BYTES_MAX, "{n} rings have {kept} bytes");
+        feeds.push(feed);
+    }
+    assert!(all.load(Ordering::Relaxed) > super::feed::RINGS_BYTES_MAX / 2);
+    drop(feeds);
+    assert_eq!(all.load(Ordering::Relaxed), 0, "what is given up is given back");
+}
+
+#[test]
+fn a_quiet_ring_lets_go_of_everything() {
+    let all = Arc::<AtomicUsize>::default();
+    let (feed, kept) = feed_of(10, 10, &all);
+    assert!(kept > 0);
+    feed.forget_old(std::time::Instant::now() + super::feed::KEPT_FOR * 2);
+    assert_eq!(all.load(Ordering::Relaxed), 0);
+    assert_eq!(seq(feed.end()), 10, "it knows where it was");
+}
