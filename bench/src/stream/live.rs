@@ -32,6 +32,9 @@ const WRITERS: u32 = 16;
 /// Requests that do nothing, a second.
 const EMPTY_RATE: u32 = 50;
 
+/// What comes first is not measured: connections, caches, a feed that begins.
+const WARM_UP: Duration = Duration::from_millis(500);
+
 /// How long entries may be on their way when the last was recorded.
 const LAST_WITHIN: Duration = Duration::from_secs(2);
 
@@ -93,7 +96,7 @@ impl Scene {
         publisher: Option<Arc<Mutex<TcpStream>>>,
     ) -> anyhow::Result<Vec<u32>> {
         let pace = Pace::new(self.rate, WRITERS);
-        let until = pace.begun() + self.lasts;
+        let (warm, until) = (pace.begun() + WARM_UP, pace.begun() + WARM_UP + self.lasts);
         let mut watching = JoinSet::new();
         for wire in wires {
             watching.spawn(watch(wire, until + LAST_WITHIN));
@@ -107,7 +110,6 @@ impl Scene {
             let writer = Writer { connection, request, publisher: publisher.clone() };
             recording.spawn(writer.record(pace, number, until));
         }
-        drop(publisher);
         let empty = tokio::spawn(empty_exchanges(self.record_at, until));
         let mut known = HashMap::new();
         while let Some(done) = recording.join_next().await {
@@ -120,11 +122,13 @@ impl Scene {
             let seen = done??;
             ensure!(seen.len() == known.len(), "{} of {} were seen", seen.len(), known.len());
             for (seq, at) in seen {
-                let Some(known_at) = known.get(&seq) else { continue };
+                let Some(known_at) = known.get(&seq).filter(|at| **at >= warm) else { continue };
                 let latency = (at + before).saturating_duration_since(*known_at);
                 latencies_us.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
             }
         }
+        // The bare fan-out ends with it, and not before all has come.
+        drop(publisher);
         Ok(latencies_us)
     }
 }
