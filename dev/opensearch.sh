@@ -188,7 +188,7 @@ until_answers() {
   until answers "$1" "$2"; do
     kill -0 "$pid" 2>/dev/null || { tail -n 50 "$1/server.log" >&2; die "OpenSearch did not start, see above"; }
     [ $((SECONDS - begun)) -lt "$answer_within_s" ] ||
-      { kill "$pid"; die "OpenSearch did not answer on port $2 within $answer_within_s s, see $1/server.log"; }
+      { kill -9 "$pid"; die "OpenSearch did not answer on port $2 within $answer_within_s s, see $1/server.log"; }
     sleep 0.2
   done
 }
