@@ -212,6 +212,9 @@ pub struct MigrateArgs {
     /// What the template says.
     #[command(flatten)]
     pub shape: ShapeArgs,
+    /// Take the indices of this prefix from the installation that they belong to
+    #[arg(long)]
+    pub take_index: bool,
 }
 
 /// What `migrate` was asked to build on.

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use super::index_parts::NOT_OURS;
 use crate::config::{MigrateArgs, WrongSettings};
-use crate::store::{connect_options, migrations};
+use crate::store::{connect_options, installation, migrations};
 
 /// Runs the command.
 pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
@@ -17,6 +18,7 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
         .await
         .context("cannot reach PostgreSQL at AUDIT_DATABASE_URL")?;
     let migrated = migrations::migrate(&mut connection, args.profile, args.partition_days).await?;
+    let installation = installation::id(&mut connection).await?;
     connection.close().await?;
     writeln!(
         std::io::stdout(),
@@ -27,8 +29,11 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
         migrated.partitions,
     )?;
     if let Some(index) = index {
-        let set_up = index.set_up(args.shape.shape()).await;
-        set_up.context("cannot make the template of the search index at AUDIT_SEARCH_URL")?;
+        let index = index.of_installation(&installation);
+        if args.take_index {
+            index.take_over().await.context(NOT_OURS)?;
+        }
+        index.set_up(args.shape.shape()).await.context(NOT_OURS)?;
         writeln!(std::io::stdout(), "search index set up: template {}", search::TEMPLATE)?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::config::VerifyIndexArgs;
 use crate::repair::RepairError;
 use crate::repair::direct::Direct;
 use crate::repair::mender::Mender;
+use crate::repair::strangers::Stranger;
 use crate::repair::verify::{NAMED_MAX, Report, Verifier};
 use crate::store::indexing::{self, Log};
 
@@ -74,7 +75,7 @@ async fn verify(verifier: &Verifier, args: &VerifyIndexArgs) -> anyhow::Result<R
     let mut after = None;
     loop {
         let logs = indexing::logs(db, after).await?;
-        let Some(last) = logs.last().map(|log| log.tenant_id) else { return Ok(report) };
+        let Some(last) = logs.last().map(|log| log.tenant_id) else { break };
         for log in logs {
             verify_one(verifier, log, &mut report, &mut |entries| {
                 done += entries;
@@ -84,6 +85,8 @@ async fn verify(verifier: &Verifier, args: &VerifyIndexArgs) -> anyhow::Result<R
         }
         after = Some(last);
     }
+    verifier.strangers(&mut report).await.context("documents of unknown tenants")?;
+    Ok(report)
 }
 
 /// Verifies one log as it is now.
@@ -117,12 +120,21 @@ fn text(report: &Report) -> String {
             let _ = writeln!(lines, "{what}: the first {NAMED_MAX} of {}", findings.count);
         }
     }
-    let Report { logs, entries, missing, foreign, pending, expired, repaired, unrepaired } = report;
-    let _ = writeln!(
-        lines,
-        "{logs} logs, {entries} entries: {} missing, {} foreign, {pending} pending, {expired} \
-         expired documents, {repaired} repaired, {unrepaired} left",
-        missing.count, foreign.count,
-    );
-    lines
+    for Stranger { tenant_id, documents } in &report.strangers.named {
+        let tenant_id = tenant_id.as_deref().unwrap_or("none");
+        let _ = writeln!(lines, "unknown tenant {tenant_id} {documents} documents");
+    }
+    if report.strangers.tenants > report.strangers.named.len() as u64 {
+        let _ = writeln!(lines, "unknown tenants: the first {NAMED_MAX}");
+    }
+    lines + &summary(report)
+}
+
+fn summary(report: &Report) -> String {
+    let Report { logs, entries, pending, expired, repaired, unrepaired, .. } = report;
+    format!(
+        "{logs} logs, {entries} entries: {} missing, {} foreign, {} of unknown tenants, {pending} \
+         pending, {expired} expired documents, {repaired} repaired, {unrepaired} left\n",
+        report.missing.count, report.foreign.count, report.strangers.count,
+    )
 }

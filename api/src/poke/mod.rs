@@ -33,7 +33,9 @@ pub async fn look(args: &PokeArgs) -> anyhow::Result<Vec<Check>> {
     checks.extend(Box::pin(look_at_queue(args)).await);
     match &index {
         None => checks.push(Check::off(search::PART, NO_SEARCH)),
-        Some(index) => checks.push(bounded(search::PART, search::check(index)).await),
+        Some(index) => {
+            checks.push(bounded(search::PART, search::check(index, store.as_ref())).await);
+        }
     }
     checks.push(match (&store, &index) {
         (Some(store), Some(index)) => {

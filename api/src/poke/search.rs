@@ -7,19 +7,30 @@ use search::{Fault, Index, IndexState, Month, TEMPLATE};
 use tokio::time::Instant;
 
 use super::check::Check;
+use crate::store::{Store, installation};
 
 pub(super) const PART: &str = "opensearch";
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks at the cluster and at our indices in it.
-pub(super) async fn check(index: &Index) -> Check {
+/// Looks at the cluster and at our indices in it; with the log, also whose they are.
+pub(super) async fn check(index: &Index, store: Option<&Store>) -> Check {
     let mut check = Check::new(PART);
     if let Err(fault) = look(&mut check, index).await {
         check.fault(fault.to_string());
+    } else if let Some(store) = store {
+        judge_owner(&mut check, index, store).await;
     }
     check
+}
+
+/// A log that cannot be read is told of where that is looked at.
+async fn judge_owner(check: &mut Check, index: &Index, store: &Store) {
+    let Ok(installation) = installation::id(&store.worker).await else { return };
+    if let Err(fault) = index.clone().of_installation(&installation).check_owner().await {
+        check.fault(format!("{fault}: set AUDIT_SEARCH_PREFIX to names of its own"));
+    }
 }
 
 async fn look(check: &mut Check, index: &Index) -> Result<(), Fault> {

@@ -88,6 +88,9 @@ async fn look_at<R: Resend>(
     if compared.difference.is_empty() {
         return Ok((Mended::default(), end));
     }
+    if let Some(lowest) = compared.difference.lowest() {
+        watch.broken(tenant_id, window.0, lowest);
+    }
     watch.mended(tenant_id, window.0, Instant::now());
     Ok((mender.mend_difference(tenant_id, &compared.difference).await?, end))
 }

@@ -28,6 +28,13 @@ impl Difference {
         self.missing.is_empty() && self.foreign.is_empty()
     }
 
+    /// The first number that something is wrong with.
+    pub fn lowest(&self) -> Option<i64> {
+        let missing = self.missing.first().map(|place| place.seq.get());
+        let foreign = self.foreign.first().map(|document| document.seq);
+        missing.into_iter().chain(foreign).min()
+    }
+
     /// Of a range's documents and its places, each in any order.
     pub fn of(tenant_id: TenantId, documents: Vec<Document>, places: &[Place]) -> Self {
         let mut unseen: HashMap<Place, bool> = places.iter().map(|place| (*place, false)).collect();
@@ -109,6 +116,7 @@ mod tests {
         let found = Difference::of(tenant(1), documents, &places);
         assert_eq!(found.missing, places[1..]);
         assert_eq!(found.foreign, [strangers, undone, renumbered, nonsense]);
+        assert_eq!(found.lowest(), Some(2));
     }
 
     #[test]

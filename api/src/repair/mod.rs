@@ -12,6 +12,7 @@ pub mod log_side;
 pub mod mender;
 pub mod months;
 pub mod queued;
+pub mod strangers;
 pub mod verify;
 pub mod watch;
 pub mod worker;

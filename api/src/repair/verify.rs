@@ -11,6 +11,7 @@ use super::bisect::Range;
 use super::diff::{Difference, ranges};
 use super::direct::Direct;
 use super::mender::{Mender, Resend as _, compare};
+use super::strangers::{self, Stranger};
 use crate::store::indexing::Log;
 
 /// Numbers that are compared at once.
@@ -33,6 +34,8 @@ pub struct Report {
     pub missing: Findings,
     /// Documents without an entry.
     pub foreign: Findings,
+    /// Documents of tenants that there are not.
+    pub strangers: Strangers,
     /// Entries that were recorded a moment ago and may be on their way.
     pub pending: u64,
     /// Documents of entries that have expired; the service removes them within a day.
@@ -50,6 +53,17 @@ pub struct Findings {
     pub count: u64,
     /// The first [`NAMED_MAX`].
     pub named: Vec<Named>,
+}
+
+/// How many, of how many tenants, and some of these.
+#[derive(Debug, Default, Serialize)]
+pub struct Strangers {
+    /// Documents.
+    pub count: u64,
+    /// Tenants that they say they are of.
+    pub tenants: u64,
+    /// The first [`NAMED_MAX`].
+    pub named: Vec<Stranger>,
 }
 
 /// One entry or document.
@@ -72,10 +86,20 @@ impl Findings {
     }
 }
 
+impl Strangers {
+    fn add(&mut self, stranger: Stranger) {
+        self.count += stranger.documents;
+        self.tenants += 1;
+        if self.named.len() < NAMED_MAX {
+            self.named.push(stranger);
+        }
+    }
+}
+
 impl Report {
     /// Whether the index was the log, but for what is on its way.
     pub fn is_equal(&self) -> bool {
-        self.missing.count + self.foreign.count == 0
+        self.missing.count + self.foreign.count + self.strangers.count == 0
     }
 
     /// Whether all that differed has been repaired.
@@ -123,6 +147,20 @@ impl Verifier {
         self.expired(log, report).await?;
         if let Some(range) = pending {
             self.wait(log.tenant_id, range, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for documents of tenants that there are not, which no log is compared with.
+    pub async fn strangers(&self, report: &mut Report) -> Result<(), RepairError> {
+        let Mender { store, index, .. } = &self.mender;
+        for stranger in strangers::find(&store.worker, index).await? {
+            if self.repair {
+                let deleted = strangers::delete(index, &stranger).await?;
+                report.repaired += deleted;
+                report.unrepaired += stranger.documents.saturating_sub(deleted);
+            }
+            report.strangers.add(stranger);
         }
         Ok(())
     }

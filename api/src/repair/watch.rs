@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::TenantId;
 use tokio::time::Instant;
 
+use crate::store::index_marks::Looked;
 use crate::store::indexing::Log;
 
 /// How long after it was sent something must have arrived, where little waits in the queue.
@@ -68,6 +69,8 @@ struct Watched {
 #[derive(Debug, Default)]
 pub struct Watch {
     logs: HashMap<TenantId, Watched>,
+    /// What was seen of the index since that was last taken.
+    seen: HashMap<TenantId, Looked>,
 }
 
 impl Watch {
@@ -107,6 +110,27 @@ impl Watch {
     pub fn settled_seq(&self, tenant_id: TenantId) -> Option<i64> {
         let watched = self.logs.get(&tenant_id).filter(|watched| watched.mended.is_none())?;
         Some(watched.settled_seq)
+    }
+
+    /// The index holds exactly the log in this range.
+    pub fn held(&mut self, tenant_id: TenantId, (first_seq, held_seq): (i64, i64)) {
+        let looked = Looked { tenant_id, first_seq, held_seq, is_broken: false };
+        self.seen.insert(tenant_id, looked);
+    }
+
+    /// From a number on, it does, but not at this one.
+    pub fn broken(&mut self, tenant_id: TenantId, first_seq: i64, at_seq: i64) {
+        let looked = Looked { tenant_id, first_seq, held_seq: at_seq - 1, is_broken: true };
+        // What was found first lies lowest.
+        let seen = self.seen.entry(tenant_id).or_insert(looked);
+        if !seen.is_broken {
+            *seen = looked;
+        }
+    }
+
+    /// What was seen, once.
+    pub fn take_seen(&mut self) -> Vec<Looked> {
+        self.seen.drain().map(|(_, looked)| looked).collect()
     }
 
     /// Everything below this number was equal, or has been mended now.
@@ -189,6 +213,19 @@ mod tests {
         assert_eq!(watch.range(&log), None);
         watch.note(&log, 10, mended_at + SETTLING, EMPTY);
         assert_eq!(watch.range(&log), Some((3, 10)));
+    }
+
+    #[test]
+    fn of_what_was_seen_the_lowest_that_is_broken_is_told_once() {
+        let (mut watch, tenant_id) = (Watch::default(), log(10).tenant_id);
+        let looked = |held_seq, is_broken| Looked { tenant_id, first_seq: 1, held_seq, is_broken };
+        watch.held(tenant_id, (1, 10));
+        assert_eq!(watch.take_seen(), [looked(10, false)]);
+        watch.held(tenant_id, (1, 10));
+        watch.broken(tenant_id, 1, 4);
+        watch.broken(tenant_id, 5, 7);
+        assert_eq!(watch.take_seen(), [looked(3, true)]);
+        assert_eq!(watch.take_seen(), []);
     }
 
     #[tokio::test]

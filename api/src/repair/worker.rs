@@ -13,8 +13,9 @@ use super::bisect::{self, Range, Suspects};
 use super::closer::Closer;
 use super::mender::{Mended, Mender, Resend, numbers};
 use super::watch::Watch;
-use super::{RepairError, months};
+use super::{RepairError, months, strangers};
 use crate::config::RepairArgs;
+use crate::store::index_marks::{self, MARKS_MAX};
 use crate::store::indexing::{self, LOGS_MAX, Log};
 use crate::store::{self, DbRole};
 
@@ -176,6 +177,8 @@ impl<R: Resend> Repair<R> {
         let watch = &mut state.watch;
         let mut done = Done::default();
         if is_full {
+            // Before anything is deleted there.
+            self.mender.index.claim().await?;
             watch.begin_anew();
             done.indices = months::keep_order(session, &self.mender.index).await?;
         }
@@ -194,6 +197,7 @@ impl<R: Resend> Repair<R> {
             for logs in logs.chunks(LOGS_COUNTED_MAX) {
                 self.compare(logs, is_full, watch, &mut done).await?;
             }
+            move_marks(session, watch).await?;
             after = logs.last().map(|log| log.tenant_id);
             if i64::try_from(logs.len()).unwrap_or(LOGS_MAX) < LOGS_MAX {
                 break;
@@ -201,6 +205,7 @@ impl<R: Resend> Repair<R> {
         }
         if is_full {
             self.look_closer(state, &mut done).await?;
+            self.look_for_strangers().await?;
         }
         Ok(done)
     }
@@ -209,8 +214,24 @@ impl<R: Resend> Repair<R> {
     async fn look_closer(&self, state: &mut State, done: &mut Done) -> Result<(), RepairError> {
         let Some(session) = &mut state.session else { return Ok(()) };
         let mended = state.closer.look(session, &self.mender, &mut state.watch).await?;
+        move_marks(session, &mut state.watch).await?;
         done.mended.entries += mended.entries;
         done.mended.deleted += mended.deleted;
+        Ok(())
+    }
+
+    /// Says how many documents there are of tenants that there are not. They are left alone: a
+    /// prefix may still be shared with an older version that does not say whose its indices are.
+    async fn look_for_strangers(&self) -> Result<(), RepairError> {
+        let Mender { store, index, .. } = &self.mender;
+        let strangers = strangers::find(&store.worker, index).await?;
+        if !strangers.is_empty() {
+            let documents: u64 = strangers.iter().map(|stranger| stranger.documents).sum();
+            warn!(
+                tenants = strangers.len(),
+                documents, "the index has documents of unknown tenants: see audit-log verify-index"
+            );
+        }
         Ok(())
     }
 
@@ -253,6 +274,7 @@ impl<R: Resend> Repair<R> {
         let Question { log, about, range } = question;
         match about {
             About::Settled if bisect::is_right(range, count) => {
+                watch.held(log.tenant_id, range);
                 watch.looked_at(log.tenant_id, range.1 + 1);
             }
             About::Settled => self.mend(log.tenant_id, range, watch, done).await?,
@@ -286,6 +308,9 @@ impl<R: Resend> Repair<R> {
         let index = &self.mender.index;
         let count = |ranges: Vec<Range>| async move { index.counts(tenant_id, &ranges).await };
         let Suspects { found, next_seq } = bisect::suspects(range, room, count).await?;
+        if let Some(lowest) = found.first() {
+            watch.broken(tenant_id, range.0, lowest.range.0);
+        }
         for suspect in found {
             // Before it is done: what was sent and not noted would be sent again at once.
             watch.mended(tenant_id, suspect.range.0, Instant::now());
@@ -298,6 +323,14 @@ impl<R: Resend> Repair<R> {
         done.more |= next_seq.is_some();
         Ok(())
     }
+}
+
+/// Writes down how far the index holds the logs that were looked at.
+async fn move_marks(session: &mut PgConnection, watch: &mut Watch) -> sqlx::Result<()> {
+    for looked in watch.take_seen().chunks(MARKS_MAX) {
+        index_marks::follow(&mut *session, looked).await?;
+    }
+    Ok(())
 }
 
 /// Says so once, not every minute; who is away is told of elsewhere.

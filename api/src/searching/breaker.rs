@@ -1,6 +1,7 @@
 //! The breaker between searches and an index that fails or is slow: while it is open nobody waits
 //! for an answer that will not come, and it closes by itself.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ const OPEN_MAX: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
+    /// The index is not to be asked, whether it answers or not.
+    is_barred: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +51,7 @@ pub enum Condition {
     Unknown,
     /// It answers.
     Ok,
-    /// It does not, or too slowly.
+    /// It does not, or too slowly, or is not ours to ask.
     Failing,
 }
 
@@ -66,7 +69,15 @@ impl Breaker {
         self.admit_at(Instant::now())
     }
 
+    /// Forbids asking, or allows it again. Returns whether it was forbidden.
+    pub(super) fn bar(&self, is_barred: bool) -> bool {
+        self.is_barred.swap(is_barred, Ordering::Relaxed)
+    }
+
     fn admit_at(&self, now: Instant) -> Option<Pass<'_>> {
+        if self.is_barred.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut state = self.lock();
         if let Some(open) = &mut state.open {
             if now < open.until || open.is_tried {
@@ -80,6 +91,9 @@ impl Breaker {
     /// What is known.
     pub(super) fn condition(&self) -> Condition {
         let state = self.lock();
+        if self.is_barred.load(Ordering::Relaxed) {
+            return Condition::Failing;
+        }
         match (state.asked, state.open) {
             (false, _) => Condition::Unknown,
             (true, None) if !state.refuses => Condition::Ok,
@@ -183,6 +197,18 @@ mod tests {
         assert!(breaker.admit_at(later).is_none(), "one at a time");
         drop(tried);
         breaker.admit_at(later).expect("the one before went away").succeed();
+        assert_eq!(breaker.condition(), Condition::Ok);
+    }
+
+    #[test]
+    fn while_it_is_barred_nobody_asks() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        breaker.admit_at(now).expect("closed").succeed();
+        assert!(!breaker.bar(true));
+        assert!(breaker.admit_at(now).is_none());
+        assert_eq!(breaker.condition(), Condition::Failing);
+        assert!(breaker.bar(false));
+        assert!(breaker.admit_at(now).is_some());
         assert_eq!(breaker.condition(), Condition::Ok);
     }
 

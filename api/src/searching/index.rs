@@ -18,9 +18,9 @@ const ROUNDS_MAX: usize = 3;
 /// The index and what is known of it.
 #[derive(Debug)]
 pub(super) struct Indexed {
-    index: Index,
+    pub(super) index: Index,
     timeout: Duration,
-    breaker: Breaker,
+    pub(super) breaker: Breaker,
     /// Up to where it holds all of a log.
     pub(super) marks: Marks,
 }

@@ -121,6 +121,16 @@ pub async fn log(db: impl PgExecutor<'_>, tenant_id: TenantId) -> sqlx::Result<O
     Ok(row.map(LogRow::log))
 }
 
+/// Those of these ids that are tenants'.
+pub async fn known(db: impl PgExecutor<'_>, ids: &[TenantId]) -> sqlx::Result<Vec<TenantId>> {
+    let ids: Vec<Uuid> = ids.iter().map(TenantId::as_uuid).collect();
+    let known: Vec<Uuid> = sqlx::query_scalar("select id from tenant where id = any ($1)")
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    Ok(known.into_iter().map(TenantId::new).collect())
+}
+
 /// How many entries there are in all logs that have not expired.
 pub async fn entries(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar(

@@ -14,6 +14,7 @@ pub mod expiry;
 pub mod filter;
 pub mod index_marks;
 pub mod indexing;
+pub mod installation;
 pub mod marks;
 pub mod matches;
 pub mod migrations;

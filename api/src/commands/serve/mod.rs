@@ -30,7 +30,7 @@ use crate::retention::Retention;
 use crate::routes;
 use crate::searching::Searches;
 use crate::store::migrations::Profile;
-use crate::store::{Store, preflight, tenants};
+use crate::store::{Store, installation, preflight, tenants};
 use crate::tenants::{Tenants, default_settings};
 use crate::writer::LogWriter;
 
@@ -59,10 +59,13 @@ pub async fn serve(
     let urls = args.database.urls().context(WrongSettings)?;
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
     let authenticator = authenticator(args).await.context(WrongSettings)?;
-    let index = args.search.index().await.context(WrongSettings)?;
+    let mut index = args.search.index().await.context(WrongSettings)?;
     let queue = workers::queue(&args.queue).await?;
     let inspecting = timeout(START_TIMEOUT, inspect(args, &urls, &store)).await;
     let profile = inspecting.context("PostgreSQL does not answer: is the URL right?")??;
+    if let Some(unowned) = index.take() {
+        index = Some(unowned.of_installation(&installation::id(&store.worker).await?));
+    }
     if args.identity.auth == AuthMode::Dev {
         let settings = default_settings("dev".to_owned(), args.retention_min_days.into());
         tenants::create(&store.worker, DEV_TENANT, &settings).await?;

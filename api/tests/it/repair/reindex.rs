@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use crate::support::command::{self, Ended};
 use crate::support::eventually;
+use crate::support::parts::OpenSearch;
 
 async fn reindex(stage: &Stage, args: &[&str]) -> Ended {
     let env = stage.env();
@@ -135,6 +136,35 @@ async fn a_rebuilding_that_was_killed_goes_on_where_it_was() {
     let expected = ["2026.10.2", "2026.11.2"].map(|month| format!("{}-v1-{month}", stage.prefix));
     assert_eq!(indices, expected, "nothing is begun twice, nothing left over");
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_opensearch_is_killed_the_command_fails_and_goes_on_the_next_time() {
+    let opensearch = OpenSearch::start().await;
+    let stage = Stage::at(opensearch.url.clone()).await;
+    stage.tenant(3_000).await;
+    assert_rebuilt(&reindex(&stage, &[]).await);
+    let new = format!("{}-v1-2026.10.2/_count", stage.prefix);
+    let kill = async {
+        eventually("a new index is being filled", Duration::from_secs(30), async || {
+            stage.call(Method::GET, &new, Value::Null).await["count"].as_u64() > Some(0)
+        })
+        .await;
+        let pid = opensearch.pid().await;
+        pid.kill_if_there();
+        eventually("OpenSearch is gone", Duration::from_secs(5), async || !pid.runs()).await;
+    };
+    let (ended, ()) = tokio::join!(reindex(&stage, &[]), kill);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+
+    opensearch.start_again().await;
+    assert_eq!(stage.found().await, stage.log().await, "searched as if nothing had begun");
+    assert_rebuilt(&reindex(&stage, &[]).await);
+    assert_eq!(stage.found().await, stage.log().await);
+    let mut indices = stage.indices().await;
+    indices.sort();
+    let expected = ["2026.10.2", "2026.11.2"].map(|month| format!("{}-v1-{month}", stage.prefix));
+    assert_eq!(indices, expected, "nothing is begun twice, nothing left over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
 
 use crate::support::database::TestDb;
+use crate::support::index::search_url;
 use crate::support::{history, log};
-
-/// The OpenSearch that `make test` starts.
-const URL: &str = "AUDIT_TEST_SEARCH_URL";
 
 /// A document as it is found: whose, its number, its id.
 pub(super) type Found = (String, i64, String);
@@ -26,8 +24,11 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn new() -> Self {
-        let url =
-            std::env::var(URL).unwrap_or_else(|_| panic!("{URL} is not set: run `make test`"));
+        Self::at(search_url()).await
+    }
+
+    /// With its index in this OpenSearch.
+    pub(super) async fn at(url: String) -> Self {
         let prefix = format!("repair-{:016x}", rand::random::<u64>());
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         let db = TestDb::new().await;

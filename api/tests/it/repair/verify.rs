@@ -1,5 +1,8 @@
 //! `audit-log verify-index`: names what differs, mends it if asked, and says so to cron.
 
+use domain::TenantId;
+use reqwest::Method;
+use search::Shape;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -21,7 +24,17 @@ async fn verify(stage: &Stage, args: &[&str]) -> (Option<i32>, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_missing_and_foreign_document_is_named_and_repaired() {
+    named_and_repaired(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_missing_and_foreign_document_is_named_and_repaired_on_several_shards() {
+    named_and_repaired(5).await;
+}
+
+async fn named_and_repaired(shards: u32) {
     let stage = Stage::new().await;
+    stage.index().set_up(Shape { shards, ..Shape::default() }).await.unwrap();
     let whale = stage.tenant(9_500).await;
     let mut tenants = vec![whale];
     for entries in 1..=10 {
@@ -63,6 +76,47 @@ async fn each_missing_and_foreign_document_is_named_and_repaired() {
     let (code, report) = verify(&stage, &[]).await;
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(stage.found().await, stage.log().await);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_tenants_that_there_are_not_are_told_and_deleted() {
+    let stage = Stage::new().await;
+    let own = stage.tenant(30).await;
+    assert_eq!(run(&stage, &["reindex"]).await.code, Some(0));
+    let november = format!("{}-2026.11", stage.prefix);
+    let nobody = TenantId::new(uuid::Uuid::now_v7());
+    for seq in 1..=3 {
+        stage.plant(&november, &format!("stranger-{seq}"), nobody, seq).await;
+    }
+    // Some that no search could find, whatever tenants there are.
+    let path = format!("{november}/_doc/ownerless?routing=x&refresh=true");
+    stage.call(Method::PUT, &path, json!({ "seq": 1 })).await;
+    let shouted = own.to_string().to_uppercase();
+    let path = format!("{november}/_doc/shouted?routing={own}&refresh=true");
+    stage.call(Method::PUT, &path, json!({ "seq": 1, "tenant_id": shouted })).await;
+
+    let (code, report) = verify(&stage, &[]).await;
+    assert_eq!((code, &report["strangers"]["count"]), (Some(3), &json!(5)), "{report}");
+    let mut named = report["strangers"]["named"].as_array().unwrap().clone();
+    named.sort_by_key(|one| one["documents"].as_u64());
+    assert_eq!(named.pop(), Some(json!({ "tenant_id": nobody, "documents": 3 })));
+    let mut ids: Vec<_> = named.iter().map(|one| one["tenant_id"].as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [None, Some(shouted.as_str())]);
+    let text = run(&stage, &["verify-index"]).await;
+    assert!(text.stdout.contains(&format!("unknown tenant {nobody} 3 documents")), "{text:?}");
+    // Who asks about one tenant hears of no other.
+    let (code, report) = verify(&stage, &["--tenant", &own.to_string()]).await;
+    assert_eq!((code, &report["strangers"]["count"]), (Some(0), &json!(0)), "{report}");
+
+    let (code, report) = verify(&stage, &["--repair"]).await;
+    let done = (&report["repaired"], &report["unrepaired"]);
+    assert_eq!((code, done), (Some(4), (&json!(5), &json!(0))), "{report}");
+    let (code, report) = verify(&stage, &[]).await;
+    assert_eq!(code, Some(0), "{report}");
+    let all = format!("{}/_count", stage.prefix);
+    assert_eq!(stage.call(Method::GET, &all, Value::Null).await["count"], 30);
     stage.end().await;
 }
 

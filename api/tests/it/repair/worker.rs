@@ -24,7 +24,7 @@ use crate::support::queue::{TestQueue, aws_url};
 use crate::support::seeds;
 
 /// What one send holds, as by default.
-const SEND_BYTES_MAX: usize = 240 << 10;
+pub(super) const SEND_BYTES_MAX: usize = 240 << 10;
 
 /// A service that looks at everything every second, without a queue.
 async fn serve(stage: &Stage) -> TestApp {
@@ -35,7 +35,7 @@ async fn serve(stage: &Stage) -> TestApp {
 }
 
 /// Documents of a tenant from one number to another.
-fn numbers(tenant_id: TenantId, first: i64, last: i64) -> Value {
+pub(super) fn numbers(tenant_id: TenantId, first: i64, last: i64) -> Value {
     json!({ "bool": { "filter": [
         { "term": { "tenant_id": tenant_id } },
         { "range": { "seq": { "gte": first, "lte": last } } },
@@ -151,7 +151,7 @@ async fn what_the_queue_loses_is_sent_again_from_the_log() {
 }
 
 /// As the Lambda does.
-async fn index_message(index: &Index, message: &str) {
+pub(super) async fn index_message(index: &Index, message: &str) {
     let entries = read_message(message).unwrap();
     let documents: Vec<Document> = entries
         .iter()
@@ -161,7 +161,7 @@ async fn index_message(index: &Index, message: &str) {
     assert!(outcomes.iter().all(Outcome::is_there), "{outcomes:?}");
 }
 
-fn store(stage: &Stage) -> Store {
+pub(super) fn store(stage: &Stage) -> Store {
     let args = serve_args(&stage.db.url(), &[]);
     Store::new(&args.database.urls().unwrap(), 2).unwrap()
 }

@@ -1,5 +1,8 @@
 //! What a search asks and answers, from the log and from the index alike.
 
+use std::time::Duration;
+
+use search::Shape;
 use serde_json::json;
 
 use super::{fruit, record_all, seqs, walk, whole};
@@ -31,10 +34,26 @@ async fn an_entry_is_found_right_after_its_201() {
     }
 }
 
+/// A tenant lies on two of them.
+const SEVERAL_SHARDS: Shape = Shape { shards: 5, replicas: None, refresh: Duration::from_secs(1) };
+
 #[tokio::test(flavor = "multi_thread")]
 async fn log_index_and_both_together_answer_alike() {
-    let index = TestIndex::new().await;
-    let indexed = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    assert_alike(TestIndex::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_and_an_index_of_several_shards_answer_alike() {
+    assert_alike(TestIndex::of_shape(SEVERAL_SHARDS).await).await;
+}
+
+/// Flags for a service that waits for an index on a busy machine: the log is not to answer for it.
+fn patient(index: &TestIndex) -> Vec<&str> {
+    [&index.flags()[..], &["--search-timeout-ms", "10000"]].concat()
+}
+
+async fn assert_alike(index: TestIndex) {
+    let indexed = TestApp::start_with(TestDb::new().await, &patient(&index)).await;
     let plain = TestApp::start_with(indexed.db.clone(), &[]).await;
     let tenant_id = indexed.tenant().await;
     let fruits: Vec<_> = (1..=300).map(fruit).collect();
@@ -76,8 +95,13 @@ async fn log_index_and_both_together_answer_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_best_matches_come_first_and_pages_agree_with_one_long_page() {
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    for shape in [Shape::default(), SEVERAL_SHARDS] {
+        assert_best_first(TestIndex::of_shape(shape).await).await;
+    }
+}
+
+async fn assert_best_first(index: TestIndex) {
+    let app = TestApp::start_with(TestDb::new().await, &patient(&index)).await;
     let tenant_id = app.tenant().await;
     let fruits: Vec<_> = (1..=200).map(fruit).collect();
     record_all(&app, tenant_id, &fruits).await;

@@ -4,6 +4,7 @@ mod basics;
 mod completeness;
 mod hostile;
 mod outage;
+mod profiles;
 
 use domain::TenantId;
 use serde_json::{Value, json};

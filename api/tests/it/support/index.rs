@@ -36,6 +36,13 @@ impl TestIndex {
         Self::at(&search_url()).await
     }
 
+    /// The same, with months of this shape.
+    pub(crate) async fn of_shape(shape: Shape) -> Self {
+        let index = Self::new().await;
+        index.index.set_up(shape).await.unwrap();
+        index
+    }
+
     /// The same, in this OpenSearch.
     pub(crate) async fn at(url: &str) -> Self {
         let prefix = format!("test-{:016x}", rand::rng().random::<u64>());
