@@ -197,7 +197,9 @@ async fn ten_thousand_hostile_questions_find_and_count_nothing_of_others() {
         }
         if let Some(expected) = answer.body["index"]["expected"].as_u64() {
             assert_eq!(expected, ENTRIES as u64, "{query}");
-            assert_eq!(answer.body["index"]["indexed"], ENTRIES as u64 - 3, "{query}");
+            // The repair brings the last ones when the questions take longer than its period.
+            let indexed = answer.body["index"]["indexed"].as_u64().unwrap();
+            assert!((ENTRIES as u64 - 3..=ENTRIES as u64).contains(&indexed), "{query}: {indexed}");
         }
     }
     eprintln!("{asked} questions, {answered} of them answered, in {:?}", begun.elapsed());
