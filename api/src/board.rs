@@ -2,6 +2,7 @@
 //!
 //! They say nothing of any log. What a page shows, it asks for as every other client does.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
@@ -71,7 +72,7 @@ impl File {
     }
 
     fn is_script(&self) -> bool {
-        self.name.ends_with(".js")
+        Path::new(self.name).extension().is_some_and(|extension| extension == "js")
     }
 
     /// The script that decides about colours runs before anything is painted, the others after.
