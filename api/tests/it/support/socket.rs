@@ -64,7 +64,8 @@ impl Socket {
         let url = format!("{}/api/v1/logs/stream{query}", base.replace("http://", "ws://"));
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().extend(headers);
-        Self::read_answer(timeout(PATIENCE, connect_async(request)).await.expect("an answer"))
+        let answer = timeout(PATIENCE, connect_async(request)).await.expect("an answer");
+        Self::read_answer(answer).map_err(|refused| *refused)
     }
 
     /// Opens one as an auditor, whose system takes little before it is read.
@@ -79,13 +80,14 @@ impl Socket {
         Self::read_answer(client_async(request, MaybeTlsStream::Plain(stream)).await).unwrap()
     }
 
-    fn read_answer(answer: Result<(Stream, Response), Error>) -> Result<Self, Refused> {
+    fn read_answer(answer: Result<(Stream, Response), Error>) -> Result<Self, Box<Refused>> {
         match answer {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(answer)) => {
                 let (parts, body) = answer.into_parts();
                 let body = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
-                Err(Refused { status: parts.status.as_u16(), headers: parts.headers, body })
+                let status = parts.status.as_u16();
+                Err(Box::new(Refused { status, headers: parts.headers, body }))
             }
             Err(error) => panic!("no answer: {error}"),
         }
