@@ -38,7 +38,7 @@ pub(crate) enum Came {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Box<HeaderMap>,
     pub(crate) body: Value,
 }
 
@@ -85,7 +85,11 @@ impl Socket {
             Err(Error::Http(answer)) => {
                 let (parts, body) = answer.into_parts();
                 let body = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
-                Err(Refused { status: parts.status.as_u16(), headers: parts.headers, body })
+                Err(Refused {
+                    status: parts.status.as_u16(),
+                    headers: Box::new(parts.headers),
+                    body,
+                })
             }
             Err(error) => panic!("no answer: {error}"),
         }
