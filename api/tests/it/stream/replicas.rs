@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::record;
 use crate::support::app::{Caller, TestApp, entry};
 use crate::support::database::TestDb;
+use crate::support::log;
 use crate::support::seeds::{seed, soak};
 use crate::support::socket::Socket;
 
@@ -28,6 +29,10 @@ async fn a_stream_goes_on_across_restarts_and_replicas() {
     let cursor = socket.expect("log").await["cursor"].as_str().unwrap().to_owned();
     drop(socket);
     first.stop().await.unwrap();
+    let rows = log::rows(&mut db.admin().await, tenant_id).await;
+    let read: Value = serde_json::from_str(rows[2].metadata.as_ref().unwrap()).unwrap();
+    assert_eq!((&rows[2].action[..], &read["route"]), ("log.read", &json!("GET /logs/stream")));
+    assert_eq!((&read["requests"], &read["entries"]), (&json!(1), &json!(2)));
     let (one, other) =
         (TestApp::start_with(db.clone(), &[]).await, TestApp::start_with(db, &[]).await);
     record(&one.caller(tenant_id, "user"), 2, 2).await;

@@ -38,7 +38,7 @@ pub(crate) enum Came {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Box<HeaderMap>,
     pub(crate) body: Value,
 }
 
@@ -64,8 +64,7 @@ impl Socket {
         let url = format!("{}/api/v1/logs/stream{query}", base.replace("http://", "ws://"));
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().extend(headers);
-        let answer = timeout(PATIENCE, connect_async(request)).await.expect("an answer");
-        Self::read_answer(answer).map_err(|refused| *refused)
+        Self::read_answer(timeout(PATIENCE, connect_async(request)).await.expect("an answer"))
     }
 
     /// Opens one as an auditor, whose system takes little before it is read.
@@ -80,14 +79,17 @@ impl Socket {
         Self::read_answer(client_async(request, MaybeTlsStream::Plain(stream)).await).unwrap()
     }
 
-    fn read_answer(answer: Result<(Stream, Response), Error>) -> Result<Self, Box<Refused>> {
+    fn read_answer(answer: Result<(Stream, Response), Error>) -> Result<Self, Refused> {
         match answer {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(answer)) => {
                 let (parts, body) = answer.into_parts();
                 let body = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
-                let status = parts.status.as_u16();
-                Err(Box::new(Refused { status, headers: parts.headers, body }))
+                Err(Refused {
+                    status: parts.status.as_u16(),
+                    headers: Box::new(parts.headers),
+                    body,
+                })
             }
             Err(error) => panic!("no answer: {error}"),
         }
