@@ -71,7 +71,7 @@ impl File {
     }
 
     fn is_script(&self) -> bool {
-        self.name.ends_with(".js")
+        matches!(self.name.rsplit_once('.'), Some((_, "js")))
     }
 
     /// The script that decides about colours runs before anything is painted, the others after.

@@ -24,6 +24,7 @@ export class Numbers {
     this.view = view;
     this.found = null;
     this.rest = '';
+    this.isCounted = false;
     this.arrived = 0;
     status.summary([ranges.label(view.range)]);
   }
@@ -55,6 +56,8 @@ export class Numbers {
     this.histogram.isOpen = ranges.isOpen(this.view.range);
     this.histogram.show(bars);
     this.rest = restOf(bars);
+    // Bars know all of it where a search of the log alone has looked at a part.
+    this.isCounted = !this.rest;
     this.showSummary();
   }
 
@@ -86,9 +89,12 @@ export class Numbers {
 
   showSummary() {
     if (!this.found) return;
-    const { total } = this.found;
+    const { value, exact } = this.found.total;
+    const total = this.isCounted
+      ? { value: this.histogram.total, exact: true }
+      : { value: value + this.arrived, exact };
     status.summary([
-      status.total({ ...total, value: total.value + this.arrived }),
+      status.total(total),
       ranges.label(this.view.range),
       this.isSearch && status.source(this.found),
       this.rest,

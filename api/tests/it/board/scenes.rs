@@ -117,6 +117,7 @@ async fn through_a_gateway_it_is_live() {
     let _gateway = Command::new("python3")
         .args([&script, &PathBuf::from(&port), &PathBuf::from(service), &secret])
         .stdin(Stdio::null())
+        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap();

@@ -17,7 +17,7 @@ use crate::support::app::{TestApp, identity};
 const BROWSER: &str = "AUDIT_TEST_BROWSER";
 
 /// How long a scenario may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Browsers at a time: each is as hungry as the rest of the tests together.
 static BROWSERS: Semaphore = Semaphore::const_new(2);
@@ -70,6 +70,7 @@ pub(super) async fn run(
     let status =
         ended.unwrap_or_else(|_| panic!("{scenario} takes longer than {PATIENCE:?}\n{said}"));
     assert!(status.success(), "{said}");
+    eprint!("{said}");
 }
 
 fn start(scenario: &str, base: &str, headers: &Value) -> Child {
