@@ -54,6 +54,7 @@ export class Numbers {
 
   showBars(bars) {
     this.histogram.isOpen = ranges.isOpen(this.view.range);
+    this.histogram.node.classList.toggle('aside-only', bars.rest.length > 0);
     this.histogram.show(bars);
     this.rest = restOf(bars);
     // Bars know all of it where a search of the log alone has looked at a part.
@@ -104,6 +105,6 @@ export class Numbers {
 
 /** What the bars leave out of account, or could not count. */
 function restOf({ rest, partial }) {
-  if (rest.length) return `Bars leave ${rest.join(' ')} out of account.`;
+  if (rest.length) return `Bars leave “${rest.join(' ')}” out of account.`;
   return partial ? 'Bars do not count everything: there is too much.' : '';
 }
