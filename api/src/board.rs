@@ -2,7 +2,6 @@
 //!
 //! They say nothing of any log. What a page shows, it asks for as every other client does.
 
-use std::path::Path;
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
@@ -72,7 +71,7 @@ impl File {
     }
 
     fn is_script(&self) -> bool {
-        Path::new(self.name).extension().is_some_and(|extension| extension == "js")
+        matches!(self.name.rsplit_once('.'), Some((_, "js")))
     }
 
     /// The script that decides about colours runs before anything is painted, the others after.

@@ -42,6 +42,6 @@ export function reading(session, id) {
 export function advice(session) {
   if (session.auth === 'jwt') return 'AUDIT_TOKEN is a token with the role admin or user.';
   if (session.auth === 'gateway')
-    return 'Sent to the service itself, by somebody who knows its gateway secret. Your applications go through the gateway.';
+    return 'AUDIT_GATEWAY_SECRET is what gateway and service share. Where the gateway has an address of its own, put that of the service; your applications go through the gateway.';
   return 'Development mode: everybody on this machine is an admin.';
 }

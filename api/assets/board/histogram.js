@@ -54,6 +54,11 @@ export class Histogram {
     this.paint();
   }
 
+  /** All that the bars count. */
+  get total() {
+    return this.data?.bars.reduce((sum, bar) => sum + bar.total, 0) ?? 0;
+  }
+
   barAt(at) {
     const bars = this.data.bars;
     const last = bars.at(-1);

@@ -24,6 +24,7 @@ export class Numbers {
     this.view = view;
     this.found = null;
     this.rest = '';
+    this.isCounted = false;
     this.arrived = 0;
     status.summary([ranges.label(view.range)]);
   }
@@ -53,8 +54,11 @@ export class Numbers {
 
   showBars(bars) {
     this.histogram.isOpen = ranges.isOpen(this.view.range);
+    this.histogram.node.classList.toggle('aside-only', bars.rest.length > 0);
     this.histogram.show(bars);
     this.rest = restOf(bars);
+    // Bars know all of it where a search of the log alone has looked at a part.
+    this.isCounted = !this.rest;
     this.showSummary();
   }
 
@@ -86,9 +90,12 @@ export class Numbers {
 
   showSummary() {
     if (!this.found) return;
-    const { total } = this.found;
+    const { value, exact } = this.found.total;
+    const total = this.isCounted
+      ? { value: this.histogram.total, exact: true }
+      : { value: value + this.arrived, exact };
     status.summary([
-      status.total({ ...total, value: total.value + this.arrived }),
+      status.total(total),
       ranges.label(this.view.range),
       this.isSearch && status.source(this.found),
       this.rest,
@@ -98,6 +105,6 @@ export class Numbers {
 
 /** What the bars leave out of account, or could not count. */
 function restOf({ rest, partial }) {
-  if (rest.length) return `Bars leave ${rest.join(' ')} out of account.`;
+  if (rest.length) return `Bars leave “${rest.join(' ')}” out of account.`;
   return partial ? 'Bars do not count everything: there is too much.' : '';
 }

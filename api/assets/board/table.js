@@ -100,7 +100,10 @@ export class Table {
   }
 
   setHeight() {
-    this.canvas.style.height = `${this.rows.length * this.rowHeight}px`;
+    const height = `${this.rows.length * this.rowHeight}px`;
+    // Whatever is written here is laid out before the place of the scroll can be read.
+    if (this.canvas.style.height === height) return;
+    this.canvas.style.height = height;
     this.grid.setAttribute('aria-rowcount', String(this.rows.length + 1));
   }
 
@@ -109,8 +112,8 @@ export class Table {
     this.requested = true;
     requestAnimationFrame(() => {
       this.requested = false;
-      this.render();
       this.handlers.moved();
+      this.render();
     });
   }
 
@@ -240,13 +243,13 @@ function fillRow(node, row) {
   const [time, severity, actor, action, resource, message] = node.children;
   const [day, hours, parts] = time.firstChild.children;
   node.dataset.seq = row.seq;
-  node.dataset.severity = row.severity;
   time.firstChild.dateTime = new Date(row.at).toISOString();
   time.firstChild.title = utc(row.at);
   day.textContent = date(row.at);
   hours.textContent = clock(row.at);
   parts.textContent = fraction(row.at);
-  severity.replaceChildren(badge(row.severity));
+  if (node.dataset.severity !== row.severity) severity.replaceChildren(badge(row.severity));
+  node.dataset.severity = row.severity;
   actor.textContent = visible(row.user);
   actor.title = visible(row.userId);
   action.textContent = row.action;

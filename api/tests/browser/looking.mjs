@@ -42,7 +42,8 @@ export const isWhole = (page, head, step) =>
       const grid = document.getElementById('grid');
       const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
       const height = document.querySelector('#rows > .row').getBoundingClientRect().height;
-      for (let at = 0; at < first; at += rows) {
+      const many = Number(grid.getAttribute('aria-rowcount')) - 1;
+      for (let at = 0; at < many; at += rows) {
         grid.scrollTop = at * height;
         await painted();
         for (const row of document.querySelectorAll('#rows > .row'))

@@ -223,7 +223,7 @@ export async function a_search_marks_what_it_found_and_says_where_it_looked(stag
   );
   assert.match(await text(page, '#summary'), /^2 entries/);
   await stage.until(page, 'what the bars leave out', () =>
-    document.getElementById('summary').textContent.includes('Bars leave refund out of account.'),
+    document.getElementById('summary').textContent.includes('Bars leave “refund” out of account.'),
   );
   await stage.shot(page, 'search');
   await query(page, 'metadata.order.id:42');

@@ -1,13 +1,20 @@
 // How fast it is, and how much it takes.
 
 import assert from 'node:assert/strict';
+import { isWhole } from '../looking.mjs';
 import { day } from './looks.mjs';
+
+/** Two frames of a screen, and what the page's own code may take of one. */
+const FRAME_MS_MAX = 34;
+const SCRIPT_MS_MAX = 8;
 
 /** The goal, and the median of how many loads must meet it. */
 const PAINT_MS_MAX = 200;
 const LOADS = 5;
 
 export async function the_first_paint_is_fast_and_nothing_leaves_the_origin(stage) {
+  // The plain page has no icon.
+  stage.expected.push(/404 \(Not Found\)/);
   await stage.postMany(day());
   const times = [];
   const plain = [];
@@ -27,7 +34,7 @@ export async function the_first_paint_is_fast_and_nothing_leaves_the_origin(stag
     await page.context().close();
   }
   const median = times.sort((one, other) => one - other)[Math.floor(LOADS / 2)];
-  process.stderr.write(`first paint: ${times.map(Math.round).join(', ')} ms\n`);
+  process.stderr.write(`first paint: ${times.map(Math.round)} ms, of a word ${plain.map(Math.round)} ms\n`);
   // On a busy machine a page of a single word is late, too.
   const ofPlain = plain.sort((one, other) => one - other)[Math.floor(LOADS / 2)];
   assert.ok(median < Math.max(PAINT_MS_MAX, 3 * ofPlain), `first paint after ${times} ms, of a word after ${plain} ms`);
@@ -55,16 +62,14 @@ export async function scrolling_a_hundred_thousand_rows_is_smooth(stage) {
     }
   });
   process.stderr.write(`100,000 rows loaded in ${Date.now() - begun} ms\n`);
-  const { frames, idle, rows, heap } = await page.evaluate(scroll);
-  frames.sort((one, other) => one - other);
-  const at = (part) => frames[Math.floor(part * (frames.length - 1))];
-  process.stderr.write(
-    `frames while scrolling: ${frames.length}, median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms, longest ${at(1).toFixed(1)} ms; script p95 ${heap.toFixed(1)} ms; ${rows} rows in the page\n`,
-  );
-  assert.ok(rows < 200, `${rows} rows in the page`);
+  const { frames, idle, scripts, rows } = await page.evaluate(scroll);
+  const said = `${told(frames)} while scrolling, ${told(idle)} at rest; script ${told(scripts)}; ${rows} rows in the page`;
+  process.stderr.write(`frames: ${said}\n`);
+  assert.ok(rows < 200, said);
   // A busy machine drops frames of a page that does nothing, too.
-  const still = idle[Math.floor(0.95 * (idle.length - 1))];
-  assert.ok(at(0.95) < Math.max(50, 3 * still), `frames: p95 ${at(0.95)} ms, ${still} ms at rest`);
+  assert.ok(part(frames, 0.5) < Math.max(FRAME_MS_MAX, 2 * part(idle, 0.5)), said);
+  // And takes the processor away from code in the middle: the quicker half shows what the code needs.
+  assert.ok(part(scripts, 0.25) < SCRIPT_MS_MAX, said);
   await stage.until(page, 'the bound is said', () =>
     document.getElementById('foot').textContent.startsWith('100,000 entries are shown.'),
   );
@@ -87,36 +92,36 @@ export async function scrolling_a_hundred_thousand_rows_is_smooth(stage) {
   await stage.until(
     page,
     'they are read again',
-    () => Number(document.getElementById('grid').getAttribute('aria-rowcount')) === 100_001,
+    () => Number(document.getElementById('grid').getAttribute('aria-rowcount')) > 99_500,
   );
+  assert.ok(await isWhole(page, 101_001, 9_900), 'without a gap where rows had made way');
 }
 
-/** Scrolls up and down as a wheel does, and measures frames and the script's part of them. */
+const part = (times, share) => [...times].sort((one, other) => one - other)[Math.floor(share * (times.length - 1))];
+const told = (times) => `median ${part(times, 0.5).toFixed(1)} ms, p95 ${part(times, 0.95).toFixed(1)} ms`;
+
+/** Scrolls as a wheel does, with a jump now and then, and measures frames and the script's part of them. */
 async function scroll() {
   const grid = document.getElementById('grid');
-  const idle = [];
-  for (let at = 0, before = await new Promise(requestAnimationFrame); at < 60; at += 1) {
-    const now = await new Promise(requestAnimationFrame);
-    idle.push(now - before);
-    before = now;
-  }
-  idle.sort((one, other) => one - other);
-  const frames = [];
-  const scripts = [];
-  grid.scrollTop = 0;
-  let last = await new Promise(requestAnimationFrame);
-  for (let step = 0; step < 240; step += 1) {
-    grid.scrollTop += step % 40 === 39 ? 200_000 : 137;
-    const now = await new Promise(requestAnimationFrame);
-    frames.push(now - last);
-    last = now;
-    scripts.push(performance.now() - now);
-  }
-  scripts.sort((one, other) => one - other);
-  return {
-    frames,
-    idle,
-    rows: document.querySelectorAll('#rows > .row').length,
-    heap: scripts[Math.floor(scripts.length * 0.95)],
+  const frame = () => new Promise(requestAnimationFrame);
+  const measure = async (steps, act) => {
+    const times = [];
+    for (let step = 0, last = await frame(); step < steps; step += 1) {
+      act(step);
+      const now = await frame();
+      times.push(now - last);
+      last = now;
+    }
+    return times;
   };
+  grid.scrollTop = 0;
+  const idle = await measure(60, () => {});
+  const scripts = [];
+  const ended = () => scripts.push(performance.now() - document.timeline.currentTime);
+  const frames = await measure(240, (step) => {
+    grid.scrollTop += step % 40 === 39 ? 200_000 : 137;
+    // Behind the page's own callback of the same frame.
+    requestAnimationFrame(() => requestAnimationFrame(ended));
+  });
+  return { frames, idle, scripts, rows: document.querySelectorAll('#rows > .row').length };
 }

@@ -117,6 +117,7 @@ async fn through_a_gateway_it_is_live() {
     let _gateway = Command::new("python3")
         .args([&script, &PathBuf::from(&port), &PathBuf::from(service), &secret])
         .stdin(Stdio::null())
+        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
@@ -127,7 +128,8 @@ async fn through_a_gateway_it_is_live() {
         || async { app.client.get(&base).send().await.is_ok() },
     )
     .await;
-    run("through_a_gateway_it_is_live", &base, &json!({}), nothing).await;
+    let headers = json!({ "x-test-secret": SECRET });
+    run("through_a_gateway_it_is_live", &base, &headers, nothing).await;
 }
 
 async fn nothing(asked: &str) {

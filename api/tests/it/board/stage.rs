@@ -70,6 +70,7 @@ pub(super) async fn run(
     let status =
         ended.unwrap_or_else(|_| panic!("{scenario} takes longer than {PATIENCE:?}\n{said}"));
     assert!(status.success(), "{said}");
+    eprint!("{said}");
 }
 
 fn start(scenario: &str, base: &str, headers: &Value) -> Child {
