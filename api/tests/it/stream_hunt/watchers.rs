@@ -16,7 +16,7 @@ use super::verdict::{Entry, Truth};
 use super::wishes::WISHES;
 
 /// How soon after all is over each client must have all.
-const ALL_WITHIN: Duration = Duration::from_secs(25);
+const ALL_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long it is looked afterwards whether anything comes a second time.
 const LINGER: Duration = Duration::from_millis(500);
