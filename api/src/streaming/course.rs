@@ -121,6 +121,12 @@ impl Course {
         Step::Rest
     }
 
+    /// Whether only the log says what comes next.
+    #[cfg(test)]
+    pub(super) fn is_behind(&self, feed: &Feed) -> bool {
+        matches!(feed.next(self.after, self.epoch), Next::InTheLog)
+    }
+
     /// All up to here was sent, or is not wanted; it was in the log in that epoch.
     pub fn pass(&mut self, to: After, epoch: u64) {
         debug_assert!(seq(to) >= seq(self.after), "a stream goes upwards");

@@ -247,7 +247,12 @@ impl Model {
                 let before = self.streams[stream].after();
                 (stream, self.rung.clone(), self.live(stream, steps), before)
             }
-            Deed::CatchUp { stream, .. } if self.streams[stream].paused => return,
+            // As a session does, which reads the log only when the ring has nothing to say.
+            Deed::CatchUp { stream, .. }
+                if self.streams[stream].paused || !self.streams[stream].is_behind(&self.feed) =>
+            {
+                return;
+            }
             Deed::CatchUp { stream, looked_at, sent } => {
                 let before = self.streams[stream].after();
                 let done = self.catch_up(stream, looked_at, sent);

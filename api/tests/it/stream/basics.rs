@@ -129,3 +129,26 @@ async fn a_heartbeat_moves_the_cursor_although_nothing_matched() {
     socket.expect("hello").await;
     assert_eq!(socket.seqs(1).await, [3]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_the_service_itself_come_only_when_they_are_asked_for() {
+    let app = TestApp::shared().await;
+    let tenant_id = app.tenant().await;
+    let mut without = Socket::open(&app.base, tenant_id, "").await;
+    let mut with = Socket::open(&app.base, tenant_id, "?include_self=true").await;
+    let begin = with.expect("hello").await["cursor"].as_str().unwrap().to_owned();
+    without.expect("hello").await;
+    let path = format!("/tenants/{tenant_id}");
+    app.operator().patch(&path, &json!({ "name": "changed" })).await;
+    record(&app.caller(tenant_id, "user"), 0, 1).await;
+    assert_eq!(with.expect("log").await["data"]["resource_type"], "audit_log");
+    assert_eq!(with.seqs(1).await, [2]);
+    assert_eq!(without.seqs(1).await, [2]);
+    // The same when they are read from the log.
+    for (more, seqs) in [("", &[2][..]), ("&include_self=true", &[1, 2])] {
+        let query = format!("?cursor={begin}{more}");
+        let mut socket = Socket::open(&app.base, tenant_id, &query).await;
+        socket.expect("hello").await;
+        assert_eq!(socket.seqs(seqs.len()).await, seqs);
+    }
+}

@@ -1,9 +1,14 @@
 //! Tickets: one stream, once, for seconds, and nothing else.
 
+use api::tenants::default_settings;
+use domain::TenantId;
 use reqwest::header::HeaderMap;
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::support::app::{Caller, TestApp, identity};
+use crate::support::app::{Caller, SECRET, TestApp, identity, send};
+use crate::support::command::Running;
+use crate::support::database::TestDb;
 use crate::support::socket::{Refused, Socket};
 
 async fn ticket(caller: &Caller<'_>) -> String {
@@ -43,6 +48,8 @@ async fn an_expired_or_made_up_ticket_opens_nothing() {
         .execute(&mut app.db.admin().await)
         .await
         .unwrap();
+    let refused = open(&app, &expired, auditor.headers.clone()).await.err().expect("too old");
+    assert_eq!(refused.code(), (401, "unauthenticated"));
     let good = ticket(&auditor).await;
     let (first, second) = (&good["?ticket=".len()..], "A".repeat(43));
     for query in [
@@ -60,6 +67,31 @@ async fn an_expired_or_made_up_ticket_opens_nothing() {
     // Nowhere else does it prove anything.
     let elsewhere = app.with_headers(HeaderMap::new()).get(&format!("/logs{good}")).await;
     elsewhere.assert_problem(401, "unauthenticated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_services_own_log_never_sees_a_ticket() {
+    let db = TestDb::new().await;
+    let url = db.url();
+    let env = [("AUDIT_DATABASE_URL", url.as_str()), ("AUDIT_GATEWAY_SECRET", SECRET)];
+    let service = Running::serve(&[], &env).await;
+    let tenant_id = TenantId::new(Uuid::now_v7());
+    let settings = default_settings("test".to_owned(), 7);
+    api::store::tenants::create(&mut db.admin().await, tenant_id, &settings).await.unwrap();
+    let url = format!("{}/api/v1/logs/stream/ticket", service.base);
+    let asking = reqwest::Client::new().post(url).headers(identity(Some(tenant_id), "admin"));
+    let made = send(asking).await.created();
+    let ticket = made.body["ticket"].as_str().unwrap();
+    let query = format!("?ticket={ticket}");
+    let mut socket = Socket::try_open(&service.base, &query, HeaderMap::new()).await.unwrap();
+    socket.expect("hello").await;
+    let again = Socket::try_open(&service.base, &query, HeaderMap::new()).await;
+    assert!(again.is_err());
+    let (stopping, closed) = tokio::join!(service.stop(), socket.closed());
+    assert_eq!((stopping.0, closed.0), (Some(0), 1012));
+    let log = stopping.1;
+    assert!(log.iter().all(|line| !line.contains(ticket)), "{log:?}");
+    assert!(log.iter().any(|line| line.contains("stream ended") && line.contains("1012")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
