@@ -2,10 +2,11 @@
 //!
 //! A stream is a place in a log that moves. What comes after it is taken from the ring of the
 //! newest entries ([`feed`]), which one reader a replica keeps filled for all who watch
-//! ([`tailer`]), or, when it is not there any more, from the log itself ([`reading`]). So a slow
+//! ([`tailer`]), or, when it is not there any more, from the log itself. So a slow
 //! reader holds up nobody, has no buffer, and misses nothing: see [`course`].
 
 pub mod course;
+mod end;
 pub mod feed;
 pub mod frames;
 mod message;

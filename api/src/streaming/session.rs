@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::info;
 
 use super::course::{Course, Step, Wanted};
+use super::end::End;
 use super::feed::Item;
 use super::frames::{self, Gap, seq};
 use super::message::Message;
-use super::outlet::{Frame, Outlet, Unsent};
+use super::outlet::{Frame, Outlet};
 use super::reading::{Beginning, Found};
 use super::slots::Slot;
 use super::socket::{self, Heard, SAID_MAX, Said};
@@ -55,44 +56,6 @@ pub struct Opening {
     pub slot: Slot,
     /// When the proof of who reads ends.
     pub ends_at: Option<Instant>,
-}
-
-/// Why a stream ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Gone,
-    Violation(&'static str),
-    Stopping,
-    TooSlow,
-    Unreadable,
-    ProofEnded,
-    TenantGone,
-    Idle,
-}
-
-impl End {
-    /// The close code, the code of the error, and what they mean.
-    fn words(self) -> (u16, &'static str, &'static str) {
-        match self {
-            Self::Gone => (1000, "closed", "the client has closed the stream"),
-            Self::Violation(why) => (1008, "rule_broken", why),
-            Self::Stopping => (1012, "shutting_down", "restart: come back with the cursor"),
-            Self::TooSlow => (1013, "too_slow", "too slow: come back with the cursor"),
-            Self::Unreadable => (1013, "log_unreadable", "the log cannot be read: try again later"),
-            Self::ProofEnded => (4401, "proof_ended", "the proof of identity has ended: renew it"),
-            Self::TenantGone => (4403, "tenant_gone", "the tenant is not known any more"),
-            Self::Idle => (4408, "idle", "nothing was heard from the client"),
-        }
-    }
-}
-
-impl From<Unsent> for End {
-    fn from(unsent: Unsent) -> Self {
-        match unsent {
-            Unsent::Gone => Self::Gone,
-            Unsent::TooSlow => Self::TooSlow,
-        }
-    }
 }
 
 /// See the module.
