@@ -105,7 +105,7 @@ impl Scene {
         let (mut tenants, mut starts) = (Vec::new(), Vec::new());
         for _ in 0..TENANTS {
             let tenant_id = make_tenant(&bases[0]).await;
-            starts.push(verdict::page(&bases[0], tenant_id, None).await.live_cursor);
+            starts.push(verdict::page(&bases[0], tenant_id, None, 1).await.live_cursor);
             tenants.push(tenant_id);
         }
         Self { _db: db, services, bases, tenants, starts }

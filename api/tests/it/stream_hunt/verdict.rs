@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use domain::TenantId;
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::wishes::WISHES;
 use crate::support::app::identity;
+
+/// How long a page may be refused.
+const PAGE_WITHIN: Duration = Duration::from_secs(20);
 
 /// An entry: its number, and a hash of its JSON to the byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +90,7 @@ impl Told {
         start: &str,
         wish: usize,
     ) -> Vec<Entry> {
-        let rest = page(base, tenant_id, Some(start)).await.data;
+        let rest = page(base, tenant_id, Some(start), 1).await.data;
         let first = rest.first().map_or(u64::MAX, |json| Entry::of(json).seq);
         let later = self.logs[&tenant_id].iter().filter(|judged| judged.entry.seq >= first);
         later.filter(|judged| judged.passes[wish]).map(|judged| judged.entry).collect()
@@ -95,7 +100,7 @@ impl Told {
 async fn read_log(base: &str, tenant_id: TenantId) -> Vec<Judged> {
     let (mut log, mut cursor) = (Vec::new(), None);
     loop {
-        let Page { data, next_cursor, .. } = page(base, tenant_id, cursor.as_deref()).await;
+        let Page { data, next_cursor, .. } = page(base, tenant_id, cursor.as_deref(), 1_000).await;
         for json in data {
             let value: Value = serde_json::from_str(json.get()).unwrap();
             let passes = WISHES.iter().map(|wish| wish.lets_pass(&value)).collect();
@@ -111,12 +116,25 @@ async fn read_log(base: &str, tenant_id: TenantId) -> Vec<Judged> {
     log
 }
 
-/// A page of a log, upwards.
-pub(super) async fn page(base: &str, tenant_id: TenantId, cursor: Option<&str>) -> Page {
+/// A page of a log, upwards; asked for again while too many others ask.
+pub(super) async fn page(
+    base: &str,
+    tenant_id: TenantId,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Page {
     let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-    let asking = reqwest::Client::new()
-        .get(format!("{base}/api/v1/logs?order=asc&limit=1000{cursor}"))
-        .headers(identity(Some(tenant_id), "auditor"));
-    let text = asking.send().await.unwrap().text().await.unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    let url = format!("{base}/api/v1/logs?order=asc&limit={limit}{cursor}");
+    let deadline = Instant::now() + PAGE_WITHIN;
+    loop {
+        let asking = reqwest::Client::new().get(&url);
+        let answer = asking.headers(identity(Some(tenant_id), "auditor")).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        if status == StatusCode::OK {
+            return serde_json::from_str(&text).unwrap();
+        }
+        let is_busy = status == StatusCode::SERVICE_UNAVAILABLE;
+        assert!(is_busy && Instant::now() < deadline, "no page but {status}: {text}");
+        sleep(Duration::from_millis(100)).await;
+    }
 }
