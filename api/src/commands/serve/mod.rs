@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use domain::TenantId;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -47,7 +48,18 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!("cannot listen on {}: choose another address with AUDIT_LISTEN", args.listen)
     })?;
+    raise_file_limit();
     serve(args, listener, stop_signal()?).await
+}
+
+/// As many connections as the system allows this process: many begin with 1,024 files, which a
+/// thousand streams would use up.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(error = %error, "cannot raise the limit of open files");
+    }
 }
 
 /// Runs the service on a listener until `stop` is done.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use api::commands::serve::raise_file_limit;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -83,11 +84,14 @@ const IDLE_CPU_MAX: f64 = 0.10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_clients_cost_little_memory_and_hardly_any_time() {
-    let count: u32 = if soak() { 8_000 } else { 1_000 };
+    let count: u32 = if soak() { 10_000 } else { 1_000 };
+    raise_file_limit();
     let db = TestDb::new().await;
     let max = count.to_string();
     let settings = [("AUDIT_STREAM_MAX", max.as_str()), ("AUDIT_STREAM_TENANT_MAX", &max)];
     let service = Service::start(&db.url(), &settings).await;
+    let (soft, hard) = service.pid().files_max();
+    assert_eq!(soft, hard, "it takes as many files as it is allowed");
     let tenant_id = domain::TenantId::new(uuid::Uuid::now_v7());
     let made = api::tenants::default_settings("idle".to_owned(), 7);
     api::store::tenants::create(&mut db.admin().await, tenant_id, &made).await.unwrap();

@@ -62,6 +62,14 @@ impl Pid {
         Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
+    /// How many files it may have open: what it has asked for, and what it could ask for.
+    pub(crate) fn files_max(self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.0)).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut numbers = line.split_whitespace().map(ToOwned::to_owned);
+        (numbers.next().unwrap(), numbers.next().unwrap())
+    }
+
     /// A number of bytes from `/proc/…/status`, like `VmHWM`, the most memory it ever had.
     pub(crate) fn memory(self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();

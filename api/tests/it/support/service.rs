@@ -127,9 +127,11 @@ fn spawn(port: u16, url: &str, settings: &[(&'static str, String)], folder: &Tem
         .unwrap()
 }
 
-/// The program, without the settings of whoever runs the tests.
+/// The program, without the settings of whoever runs the tests, and with as few files as some
+/// systems give to begin with.
 fn audit_log() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_audit-log"));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_audit-log")]);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("AUDIT_")) {
             command.env_remove(name);
