@@ -28,7 +28,7 @@ macro_rules! files {
 
 /// All of them; a test compares them with the folder.
 static FILES: &[File] = files! {
-    "theme.js"
+    "start.js"
     "tokens.css" "page.css" "table.css" "panels.css" "drawer.css"
     "address.js" "api.js" "board.js" "counts.js" "curl.js" "diff.js" "diffview.js" "dom.js"
     "drawer.js" "export.js" "filter.js" "histogram.js" "json.js" "keys.js" "live.js" "main.js"
@@ -55,7 +55,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     version
 });
 
-/// The page, with the version in its links and all modules named, so that none waits for another.
+/// The page, with the version in its links and all modules named: once it is painted they are asked
+/// for together, and none waits for another.
 static RENDERED: LazyLock<String> = LazyLock::new(|| {
     let modules = FILES.iter().filter(|file| file.is_module());
     let links = modules.map(|file| {
@@ -76,7 +77,7 @@ impl File {
 
     /// The script that decides about colours runs before anything is painted, the others after.
     fn is_module(&self) -> bool {
-        self.is_script() && self.name != "theme.js"
+        self.is_script() && self.name != "start.js"
     }
 }
 
