@@ -14,11 +14,11 @@ Example:
   audit-log tail 'severity:ERROR refund' --filter user_id=alice --include-self
   audit-log tail --json --cursor-file follower.cursor | consumer
 
-A broken connection is taken up again where it broke, without a gap or a repeat. With --cursor-file another
-run goes on where this one ended; after a kill -9, entries of the last second may come again. A token from
-AUDIT_TOKEN_FILE, and headers from a file, are read anew for each connection.
-Exit codes: 0 ended by Ctrl-C, --max, or the reader of a pipe, 1 failed, 2 wrong settings, 3 the service
-refuses, 4 the service is gone and did not come back.";
+A broken connection is taken up again where it broke, without a gap or a repeat. With --cursor-file
+another run goes on where this one ended; after a kill -9, entries of the last second may come
+again. A token from AUDIT_TOKEN_FILE, and headers from a file, are read anew for each connection.
+Exit codes: 0 ended by Ctrl-C, --max, or the reader of a pipe, 1 failed, 2 wrong settings, 3 the
+service refuses, 4 the service is gone and did not come back.";
 
 /// Settings of `audit-log tail`.
 #[derive(Debug, Args)]

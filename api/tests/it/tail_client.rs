@@ -61,7 +61,7 @@ async fn entries_are_lines_for_people_or_json_as_it_was_sent() {
     assert_eq!(
         people.stdout.lines().next().unwrap(),
         "2026-11-22 03:53:17.123  ERROR     alice             UPDATE            \
-         thing                         message 1"
+         thing                             message 1"
     );
     assert_eq!(people.stdout.lines().count(), 3);
     let json = tail(&streamer, &["--json", "--max", "3"]).await;

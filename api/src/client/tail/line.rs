@@ -13,7 +13,7 @@ use crate::client::plain::plain;
 const SEVERITY_WIDTH: usize = 8;
 const ACTOR_WIDTH: usize = 16;
 const ACTION_WIDTH: usize = 16;
-const RESOURCE_WIDTH: usize = 28;
+const RESOURCE_WIDTH: usize = 32;
 const MESSAGE_WIDTH_MAX: usize = 500;
 
 /// Of what is no entry that we know, so much is shown.
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(
             first,
             "2026-11-22 03:53:17.123  WARNING   u-17              invoice.approved  \
-             invoice/inv-1                 paid twice\n"
+             invoice/inv-1                     paid twice\n"
         );
         let second = look(false).line(&entry(&json!({
             "user_name": "山田 太郎", "severity": "CRITICAL", "message": "paid",
