@@ -124,7 +124,13 @@ impl Course {
     /// Whether only the log says what comes next.
     #[cfg(test)]
     pub(super) fn is_behind(&self, feed: &Feed) -> bool {
-        matches!(feed.next(self.after, self.epoch), Next::InTheLog)
+        !self.paused && matches!(feed.next(self.after, self.epoch), Next::InTheLog)
+    }
+
+    /// Whether it stands beyond the feed's end, or where the feed ends with another entry.
+    pub fn is_beyond(&self, feed: &Feed) -> bool {
+        let end = feed.end();
+        !self.paused && self.after != end && seq(self.after) >= seq(end)
     }
 
     /// All up to here was sent, or is not wanted; it was in the log in that epoch.

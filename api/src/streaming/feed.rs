@@ -75,6 +75,8 @@ pub struct Feed {
 
 #[derive(Debug)]
 struct Ring {
+    /// Behind which the items begin.
+    begin: After,
     /// Without a gap, up to `end`.
     items: VecDeque<Arc<Item>>,
     bytes: usize,
@@ -92,7 +94,7 @@ impl Feed {
         floor_seq: i64,
         all_bytes: Arc<AtomicUsize>,
     ) -> Self {
-        let ring = Ring { items: VecDeque::new(), bytes: 0, end, floor_seq, epoch: 0 };
+        let ring = Ring { begin: end, items: VecDeque::new(), bytes: 0, end, floor_seq, epoch: 0 };
         Self {
             tenant_id,
             framer: Framer::of(tenant_id),
@@ -112,11 +114,11 @@ impl Feed {
         if seq_wanted > seq(ring.end) {
             return Next::UpToDate;
         }
-        let first = ring.items.front().map(|item| item.entry.place().seq.get());
-        let index = first.and_then(|first| usize::try_from(seq_wanted - first).ok());
-        match index.and_then(|index| ring.items.get(index)) {
-            Some(item) => Next::Item(Arc::clone(item)),
-            None => Next::InTheLog,
+        let index = usize::try_from(seq_wanted - seq(ring.begin) - 1).ok();
+        match index.and_then(|index| Some((ring.place_before(index)?, ring.items.get(index)?))) {
+            // It comes after its predecessor and after no other entry that had the same number.
+            Some((before, item)) if before == after => Next::Item(Arc::clone(item)),
+            _ => Next::InTheLog,
         }
     }
 
@@ -166,7 +168,7 @@ impl Feed {
     pub fn reset(&self, end: After, floor_seq: i64) {
         let mut ring = self.ring();
         while self.pop(&mut ring) {}
-        (ring.end, ring.floor_seq) = (end, floor_seq);
+        (ring.begin, ring.end, ring.floor_seq) = (end, end, floor_seq);
         ring.epoch += 1;
         drop(ring);
         self.moved.send_replace(());
@@ -195,6 +197,7 @@ impl Feed {
 
     fn pop(&self, ring: &mut Ring) -> bool {
         let Some(item) = ring.items.pop_front() else { return false };
+        ring.begin = Some(item.entry.place());
         ring.bytes -= item.bytes();
         self.all_bytes.fetch_sub(item.bytes(), Ordering::Relaxed);
         true
@@ -206,6 +209,14 @@ impl Feed {
 }
 
 impl Ring {
+    /// Where the entry before one of the items stands.
+    fn place_before(&self, index: usize) -> Option<After> {
+        match index.checked_sub(1) {
+            None => Some(self.begin),
+            Some(before) => Some(Some(self.items.get(before)?.entry.place())),
+        }
+    }
+
     fn next_seq(&self) -> i64 {
         seq(self.end) + 1
     }

@@ -31,6 +31,9 @@ use crate::query::Parameters;
 /// Entries that are passed over before others have a turn.
 const PASSED_MAX: usize = 256;
 
+/// How long a stream may stand beyond the feed: then it looks whether the log still goes so far.
+const BEYOND_MAX: Duration = Duration::from_secs(1);
+
 /// Between two tries to read a log that cannot be read.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -70,6 +73,8 @@ pub struct Session {
     seen: (i64, i64),
     ends_at: Option<Instant>,
     heartbeat_at: Instant,
+    /// When it looks at the log again, while it is beyond the feed.
+    look_at: Instant,
     ping_at: Instant,
     check_at: Instant,
     begun: Instant,
@@ -95,6 +100,7 @@ impl Session {
             seen: (bounds.head_seq(), bounds.floor_seq),
             ends_at,
             heartbeat_at: now + periods.heartbeat,
+            look_at: now + BEYOND_MAX,
             ping_at: now + periods.ping,
             check_at: now + periods.check,
             begun: now,
@@ -224,7 +230,15 @@ impl Session {
     }
 
     fn step(&mut self) -> Step {
-        self.course.step(&self.watch.feed, PASSED_MAX)
+        let step = self.course.step(&self.watch.feed, PASSED_MAX);
+        let now = Instant::now();
+        if !self.course.is_beyond(&self.watch.feed) {
+            self.look_at = now + BEYOND_MAX;
+        } else if matches!(step, Step::Wait) && self.look_at <= now {
+            self.look_at = now + BEYOND_MAX;
+            return Step::Read;
+        }
+        step
     }
 
     /// Waits for anything to do.
@@ -253,6 +267,9 @@ impl Session {
     /// When something is to be done in any case.
     fn due(&self, outlet: &Outlet, heard: &Heard) -> Instant {
         let mut due = self.heartbeat_at.min(self.check_at);
+        if self.course.is_beyond(&self.watch.feed) {
+            due = due.min(self.look_at);
+        }
         if matches!(outlet, Outlet::WebSocket(_)) {
             let idle_at = Instant::from_std(heard.last()) + self.streams().periods().idle;
             due = due.min(self.ping_at).min(idle_at);

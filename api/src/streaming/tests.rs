@@ -72,6 +72,8 @@ const STREAMS: usize = 3;
 struct Model {
     log: Vec<Made>,
     floor_seq: i64,
+    /// What was written after a restore does not expire: rings forget within seconds, logs after days.
+    lasting: i64,
     clock: i64,
     feed: Feed,
     /// The log as the ring has it.
@@ -127,7 +129,15 @@ impl Model {
     fn new() -> Self {
         let feed = Feed::new(TENANT, None, 1, Arc::default());
         let streams = (0..STREAMS).map(|_| Course::new(None, feed.epoch(), wanted(0))).collect();
-        Self { log: Vec::new(), floor_seq: 1, clock: 0, feed, rung: Vec::new(), streams }
+        Self {
+            log: Vec::new(),
+            floor_seq: 1,
+            lasting: i64::MAX,
+            clock: 0,
+            feed,
+            rung: Vec::new(),
+            streams,
+        }
     }
 
     fn append(&mut self, kinds: &[bool]) {
@@ -236,11 +246,12 @@ impl Model {
             Deed::Restore(kept) => {
                 let kept = kept.max(usize::try_from(self.floor_seq - 1).expect("small"));
                 self.log.truncate(kept);
+                self.lasting = self.lasting.min(kept as i64 + 1);
                 return;
             }
             Deed::Expire(count) => {
                 let floor = self.floor_seq + count as i64;
-                self.floor_seq = floor.min(self.log.len() as i64 + 1);
+                self.floor_seq = floor.min(self.log.len() as i64 + 1).min(self.lasting);
                 return;
             }
             Deed::Live { stream, steps } => {
@@ -249,7 +260,8 @@ impl Model {
             }
             // As a session does, which reads the log only when the ring has nothing to say.
             Deed::CatchUp { stream, .. }
-                if self.streams[stream].paused || !self.streams[stream].is_behind(&self.feed) =>
+                if !self.streams[stream].is_behind(&self.feed)
+                    && !self.streams[stream].is_beyond(&self.feed) =>
             {
                 return;
             }
