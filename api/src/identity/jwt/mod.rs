@@ -230,11 +230,6 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Whether the token has expired since, for a connection that outlives its request.
-    pub fn expired(&self, now: SystemTime) -> bool {
-        unix_seconds(now) > self.good_until_s
-    }
-
     /// How long the token is still good; at most a year, since clocks end somewhere.
     pub fn lasts(&self, now: SystemTime) -> Duration {
         let seconds = self.good_until_s - unix_seconds(now);
