@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use domain::{NewEntry, Place, Selection, StoredEntry};
+use domain::{Filter, NewEntry, Place, Selection, StoredEntry};
 
 use super::feed::{Feed, Item, Next};
 use super::frames::{Gap, Reason, seq};
@@ -25,20 +25,9 @@ pub struct Wanted {
 
 impl Wanted {
     /// The parameters that say so.
-    pub const PARAMETERS: [&'static str; 12] = [
-        "from",
-        "to",
-        "user_id",
-        "session_id",
-        "request_id",
-        "action",
-        "resource_type",
-        "resource_id",
-        "severity",
-        "severity_min",
-        "q",
-        "include_self",
-    ];
+    pub fn parameters() -> Vec<&'static str> {
+        [&Filter::PARAMETERS[..], &["q", "include_self"]].concat()
+    }
 
     /// Reads them.
     pub fn read(parameters: &Parameters) -> Result<Self, ApiError> {

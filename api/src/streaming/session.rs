@@ -460,6 +460,6 @@ impl Session {
 /// What a client asks for in a query string.
 fn read_wanted(query: &str) -> Result<Wanted, ApiError> {
     let parameters = Parameters::read(query)?;
-    parameters.allow(&Wanted::PARAMETERS)?;
+    parameters.allow(&Wanted::parameters())?;
     Wanted::read(&parameters)
 }

@@ -62,7 +62,7 @@ pub async fn open(
 ) -> Result<Response, ApiError> {
     app.streams.origins().check(&headers)?;
     let upgrade = transport(&headers, upgrade)?;
-    parameters.allow(&[&Wanted::PARAMETERS[..], &["cursor", ticket::PARAMETER]].concat())?;
+    parameters.allow(&[&Wanted::parameters()[..], &["cursor", ticket::PARAMETER]].concat())?;
     let wanted = Wanted::read(&parameters)?;
     let cursor = cursor(&caller, &parameters, &headers, upgrade.is_none())?;
     let slot = app.streams.slots().admit(caller.tenant_id())?;
