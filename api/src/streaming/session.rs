@@ -230,15 +230,14 @@ impl Session {
     }
 
     fn step(&mut self) -> Step {
-        let step = self.course.step(&self.watch.feed, PASSED_MAX);
-        let now = Instant::now();
-        if !self.course.is_beyond(&self.watch.feed) {
-            self.look_at = now + BEYOND_MAX;
-        } else if matches!(step, Step::Wait) && self.look_at <= now {
-            self.look_at = now + BEYOND_MAX;
-            return Step::Read;
+        match self.course.step(&self.watch.feed, PASSED_MAX) {
+            Step::Wait
+                if self.course.is_beyond(&self.watch.feed) && self.look_at <= Instant::now() =>
+            {
+                Step::Read
+            }
+            step => step,
         }
-        step
     }
 
     /// Waits for anything to do.
@@ -397,6 +396,7 @@ impl Session {
     ) -> Result<(), End> {
         outlet.flush(self.streams()).await?;
         let found = self.read_on().await?;
+        self.look_at = Instant::now() + BEYOND_MAX;
         let read = match found {
             Found::Gap(gap) => return self.tell(outlet, "gap", gap.frame()).await,
             Found::Read(read) => read,
