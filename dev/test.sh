@@ -22,11 +22,20 @@ cd "$here/.."
 
 place=
 
+# What it has complained of: a search that fails under load is often one that it refused.
+tell_of_opensearch() {
+  local log=$place/opensearch/server.log
+  [ -f "$log" ] || return 0
+  say "the last of what OpenSearch complained of:"
+  grep -E '\]\[(WARN|ERROR) *\]' "$log" | cut -c1-300 | tail -n 15 >&2 || say 'nothing'
+}
+
 clean_up() {
   local code=$?
   step_failed "$code"
   trap '' INT TERM
   [ -n "$place" ] || exit "$code"
+  [ "$code" = 0 ] || tell_of_opensearch
   dev/emulator.sh drop "$place/emulator" || code=1
   dev/opensearch.sh drop "$place/opensearch" || code=1
   dev/postgres.sh drop "$place/postgres" || code=1

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::Duration;
 
 use domain::{Place, Rank, StoredEntry};
 use search::{FacetField, Sort};
@@ -84,7 +84,7 @@ pub(super) async fn look(
     wanted: &Wanted<'_>,
     range: &Range,
     keep: Keep,
-    until: Option<Instant>,
+    lasts: Option<Duration>,
 ) -> Result<Part, Refusal> {
     if range.first.seq > range.last.seq {
         return Ok(Part::default());
@@ -100,7 +100,7 @@ pub(super) async fn look(
         if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let looking = store.read(wanted.tenant_id, async |db| {
-        matches::look(db, wanted.tenant_id, wanted.selection, range, until, take).await
+        matches::look(db, wanted.tenant_id, wanted.selection, range, lasts, take).await
     });
     let looked = looking.await?;
     Ok(Part { matches, tally, looked })

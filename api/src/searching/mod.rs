@@ -13,7 +13,7 @@ mod order;
 mod page;
 mod plan;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{LogOwner, ProblemCode, SearchCursor, Selection, TenantId};
 use search::{FacetField, Found, Index, SearchRequest, Sort};
@@ -271,10 +271,10 @@ async fn mark(indexed: &Indexed, plan: &Plan<'_>) -> Option<Result<i64, Counted>
 /// The log's part: all that lies above the mark, or as much as one search may look at.
 async fn look(app: &App, plan: &Plan<'_>, settled: i64) -> Result<Part, Refusal> {
     let range = plan.log_range(settled);
-    let until = match plan.stage {
+    let lasts = match plan.stage {
         // Seen before, in one look: so it has an end that is near enough.
         Stage::Within { .. } => None,
-        _ => Some(Instant::now() + matches::TIME_MAX),
+        _ => Some(matches::TIME_MAX),
     };
-    log::look((&app.store, &app.searches), &plan.wanted, &range, plan.keep(settled), until).await
+    log::look((&app.store, &app.searches), &plan.wanted, &range, plan.keep(settled), lasts).await
 }

@@ -43,15 +43,16 @@ impl Default for Looked {
 
 /// Gives the entries of a range that match to `take`, from new to old, until it has had enough.
 ///
-/// With a time to end at it ends there, but for its first entry.
+/// With a time that it may take it ends after that, but for its first entry.
 pub async fn look(
     db: &mut PgConnection,
     tenant_id: TenantId,
     selection: &Selection,
     range: &Range,
-    until: Option<Instant>,
+    lasts: Option<Duration>,
     mut take: impl FnMut(&StoredEntry<'_>) -> ControlFlow<()>,
 ) -> sqlx::Result<Looked> {
+    let until = lasts.map(|lasts| Instant::now() + lasts);
     let mut walk = Walk::new(tenant_id, &selection.filter, Order::Desc, range);
     let mut enough = false;
     let mut has_moved = false;

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::{fruit, record_all, seqs, walk, whole};
+use super::{Walked, fruit, record_all, seqs, walk, whole};
 use crate::support::app::{Caller, TestApp};
 use crate::support::database::TestDb;
 use crate::support::eventually;
@@ -27,7 +27,7 @@ async fn until_complete(caller: &Caller<'_>, complete: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_index_has_lost_is_found_in_the_log() {
     let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     record_all(&app, tenant_id, &(1..=300).map(fruit).collect::<Vec<_>>()).await;
     index.fill(&app, tenant_id, 1, 300).await;
@@ -55,7 +55,7 @@ async fn what_the_index_has_lost_is_found_in_the_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_that_the_log_does_not_have_are_seen_and_never_shown() {
     let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     record_all(&app, tenant_id, &(1..=50).map(fruit).collect::<Vec<_>>()).await;
     let all = entries(&app, tenant_id).await;
@@ -92,7 +92,7 @@ async fn documents_that_the_log_does_not_have_are_seen_and_never_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_expired_is_not_found_even_while_the_index_has_it() {
     let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     record_all(&app, tenant_id, &(1..=60).map(fruit).collect::<Vec<_>>()).await;
     index.fill(&app, tenant_id, 1, 60).await;
@@ -147,7 +147,7 @@ async fn rest(caller: &Caller<'_>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_has_rested_shows_at_once_what_comes_and_what_goes() {
     let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     record_all(&app, tenant_id, &(1..=60).map(fruit).collect::<Vec<_>>()).await;
     index.fill(&app, tenant_id, 1, 60).await;
@@ -180,7 +180,7 @@ async fn a_log_that_has_rested_shows_at_once_what_comes_and_what_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_starts_takes_up_the_mark_that_another_has_kept() {
     let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     record_all(&app, tenant_id, &(1..=40).map(fruit).collect::<Vec<_>>()).await;
     index.fill(&app, tenant_id, 1, 30).await;
@@ -213,7 +213,7 @@ async fn a_replica_that_starts_takes_up_the_mark_that_another_has_kept() {
 async fn walk_while_all_moves(sort: &str, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     let first = random.random_range(50..400);
     record_all(&app, tenant_id, &(1..=first).map(fruit).collect::<Vec<_>>()).await;
@@ -238,7 +238,7 @@ async fn walk_while_all_moves(sort: &str, seed: u64) {
             indexed = to;
         }
     };
-    let (found, sources) = walk(&caller, &question, limit, between).await;
+    let Walked { seqs: found, sources, .. } = walk(&caller, &question, limit, between).await;
     let mut sorted = found.clone();
     sorted.sort_unstable();
     let expected: Vec<i64> = (1..=first as i64).filter(|n| n % 3 == 0 || n % 2 == 0).collect();

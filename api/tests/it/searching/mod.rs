@@ -43,6 +43,7 @@ fn seqs(answer: &Answer) -> Vec<i64> {
 /// Asks until the answer is a whole one, by an index that was counted to hold so much: a search on a
 /// busy machine may run out of time, and counts are good for a moment.
 async fn whole(caller: &Caller<'_>, path: &str, indexed: Option<usize>) -> Answer {
+    let mut last = None;
     for _ in 0..200 {
         let answer = caller.get(path).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -51,27 +52,38 @@ async fn whole(caller: &Caller<'_>, path: &str, indexed: Option<usize>) -> Answe
         {
             return answer;
         }
+        last = Some((answer.body["index"].clone(), answer.body["total"].clone()));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("no whole answer to {path}");
+    panic!("no whole answer to {path} with {indexed:?} in the index: {last:?}");
 }
 
-/// Goes through all pages; gives numbers and the sources that have answered.
+/// What came of a walk, by pages.
+#[derive(Default)]
+struct Walked {
+    seqs: Vec<i64>,
+    sources: Vec<String>,
+    /// Whether the number of all that match was known.
+    is_exact: Vec<bool>,
+}
+
+/// Goes through all pages.
 async fn walk(
     caller: &Caller<'_>,
     question: &str,
     mut limit: impl FnMut() -> usize,
     mut between: impl AsyncFnMut(),
-) -> (Vec<i64>, Vec<String>) {
-    let (mut found, mut sources, mut cursor) = (Vec::new(), Vec::new(), String::new());
+) -> Walked {
+    let (mut walked, mut cursor) = (Walked::default(), String::new());
     loop {
         let path = format!("/logs/search?{question}&limit={}{cursor}", limit());
         let answer = caller.get(&path).await;
-        found.extend(seqs(&answer));
-        sources.push(answer.body["source"].as_str().unwrap().to_owned());
+        walked.seqs.extend(seqs(&answer));
+        walked.sources.push(answer.body["source"].as_str().unwrap().to_owned());
+        walked.is_exact.push(answer.body["total"]["exact"] == true);
         match answer.body["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => return (found, sources),
+            None => return walked,
         }
         between().await;
     }

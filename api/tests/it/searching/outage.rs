@@ -32,7 +32,7 @@ impl Setting {
         let index = TestIndex::new().await;
         let switch = Switch::before(&search_url()).await;
         let flags = [index.flags_at(&switch.url), vec!["--search-timeout-ms", "700"]].concat();
-        let app = TestApp::start_with(TestDb::new().await, &flags).await;
+        let app = TestApp::start_with(TestDb::unrepaired().await, &flags).await;
         let tenant_id = app.tenant().await;
         record_all(&app, tenant_id, &(1..=PEARS * 3).map(fruit).collect::<Vec<_>>()).await;
         index.fill(&app, tenant_id, 1, i64::MAX).await;
@@ -195,7 +195,7 @@ async fn a_service_starts_without_its_index_and_finds_it_later() {
     let index = TestIndex::new().await;
     let switch = Switch::before(&search_url()).await;
     switch.set(Mode::Close);
-    let app = TestApp::start_with(TestDb::new().await, &index.flags_at(&switch.url)).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags_at(&switch.url)).await;
     let tenant_id = app.tenant().await;
     let caller = app.caller(tenant_id, "admin");
     caller.post_entry(json!({ "message": "pear" })).await.created();
@@ -212,7 +212,7 @@ async fn a_service_starts_without_its_index_and_finds_it_later() {
 async fn an_opensearch_that_is_killed_is_missed_by_nobody() {
     let search = OpenSearch::start();
     let index = TestIndex::at(&search.said("url")).await;
-    let app = TestApp::start_with(TestDb::new().await, &index.flags()).await;
+    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
     let tenant_id = app.tenant().await;
     record_all(&app, tenant_id, &(1..=PEARS * 3).map(fruit).collect::<Vec<_>>()).await;
     index.fill(&app, tenant_id, 1, i64::MAX).await;

@@ -1,9 +1,10 @@
 //! Databases for tests: one migrated template a run, a clone for each test.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::config::ProfileChoice;
-use api::store::migrations;
+use api::store::{indexing, migrations};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use tokio::sync::OnceCell;
@@ -18,6 +19,8 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug, Clone)]
 pub(crate) struct TestDb {
     name: String,
+    /// Has the repair's lock, so that nobody else repairs an index.
+    _repair: Option<Arc<PgConnection>>,
 }
 
 impl TestDb {
@@ -29,7 +32,15 @@ impl TestDb {
         run(&mut admin, format!("create database {name} template {template}")).await;
         // What a database allows is not cloned with it.
         run(&mut admin, format!("revoke temporary, create on database {name} from public")).await;
-        Self { name }
+        Self { name, _repair: None }
+    }
+
+    /// The same, of a log whose index no service repairs: what a test leaves out of it stays out.
+    pub(crate) async fn unrepaired() -> Self {
+        let db = Self::new().await;
+        let mut session = db.admin().await;
+        assert!(indexing::take_repair(&mut session).await.unwrap());
+        Self { _repair: Some(Arc::new(session)), ..db }
     }
 
     /// A database with nothing in it.
@@ -37,7 +48,7 @@ impl TestDb {
         let name = fresh_name("empty");
         let mut admin = connect_admin("postgres").await;
         run(&mut admin, format!("create database {name}")).await;
-        Self { name }
+        Self { name, _repair: None }
     }
 
     /// Its URL, as superuser.
