@@ -120,5 +120,6 @@ step 'SQS and Lambda for tests' start_emulator
 step 'OpenSearch for tests' start_opensearch
 step 'build' build
 step 'zip of the Lambda' zip_lambda
+step 'templates for AWS' dev/template.sh test "$place/template" "$place/lambda.zip" "$AUDIT_TEST_SEARCH_URL"
 step "$name" run_tests "$@"
 say "all tests passed ($((SECONDS - begun)) s)"
