@@ -92,6 +92,18 @@ zip_lambda() {
   export AUDIT_TEST_LAMBDA=$place/lambda.zip
 }
 
+# An upgrade takes an older program, which a checkout has not: two of the same are a rolling restart.
+run_trials() {
+  local program
+  program=debug
+  [ -z "$profile" ] || program=release
+  program=$(target_dir)/$program/audit-log
+  dev/trial.sh restore "$place/trial" "$program" "$AUDIT_TEST_LAMBDA" "$AUDIT_TEST_SEARCH_URL"
+  dev/trial.sh failover "$place/trial" "$program" synchronous
+  dev/trial.sh failover "$place/trial" "$program" behind
+  dev/trial.sh upgrade "$place/trial" "$program" "$program" "$AUDIT_TEST_LAMBDA" "$AUDIT_TEST_SEARCH_URL"
+}
+
 run_tests() { cargo test --locked --workspace ${profile:+"$profile"} "$@"; }
 
 profile=''
@@ -121,5 +133,6 @@ step 'OpenSearch for tests' start_opensearch
 step 'build' build
 step 'zip of the Lambda' zip_lambda
 step 'templates for AWS' dev/template.sh test "$place/template" "$place/lambda.zip" "$AUDIT_TEST_SEARCH_URL"
+step 'restore, failover, rolling restart' run_trials
 step "$name" run_tests "$@"
 say "all tests passed ($((SECONDS - begun)) s)"
