@@ -77,6 +77,13 @@ scripts() {
   fi
 }
 
+# A promise in a document is worth as much as the test beside it.
+named_things() {
+  local python
+  python=$(need_python)
+  "$python" dev/named_things.py .
+}
+
 # Where there is nothing to read it with, the rest of the checks still count.
 compose_file() {
   if "$here/compose.sh" find >/dev/null; then
@@ -110,6 +117,7 @@ need_toolchain
 begun=$SECONDS
 step 'format' formatted
 step 'scripts' scripts
+step 'tests that the documents name' named_things
 step 'docker-compose.yml' compose_file
 step 'templates for AWS' "$here/template.sh" lint
 step 'arrows: domain does no input or output' domain_is_pure
