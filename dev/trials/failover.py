@@ -16,7 +16,8 @@ import urllib.parse
 import uuid
 
 import parts
-from parts import Client, Postgres, Proxy, Service, Writers, check, command, eventually, say
+from clients import Client, Writers
+from parts import Postgres, Proxy, Service, check, command, eventually, say
 
 UNDER_LOAD_S = 3
 

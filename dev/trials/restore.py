@@ -17,7 +17,8 @@ import urllib.request
 import uuid
 
 import parts
-from parts import Client, Postgres, Service, check, command, eventually, say
+from clients import Client
+from parts import Postgres, Service, check, command, eventually, say
 
 TENANT = str(uuid.uuid4())
 FRAMES_WITHIN_S = 20

@@ -14,7 +14,8 @@ import time
 import uuid
 
 import parts
-from parts import Client, Postgres, Service, Writers, check, command, say
+from clients import Client, Writers
+from parts import Postgres, Service, check, command, say
 
 BESIDE_S = 3
 
