@@ -6,9 +6,10 @@
 #   dev/trial.sh upgrade DIR OLD NEW ZIP SEARCH         a rolling upgrade, back, and forward again
 #   dev/trial.sh failover DIR PROGRAM synchronous       to a standby that confirms every commit
 #   dev/trial.sh failover DIR PROGRAM behind            to one that has not got everything
+#   dev/trial.sh balancer DIR PROGRAM NGINX             nginx before replicas in jwt mode, beside a gateway
 #
 # DIR is made, and gone afterwards. PROGRAM, OLD and NEW are built `audit-log`s, ZIP is the Lambda's, SEARCH the URL of
-# an OpenSearch.
+# an OpenSearch, NGINX the program.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,7 +20,7 @@ usage() { sed -n 's/^#   //p' "${BASH_SOURCE[0]}"; }
 
 clean_up() {
   local code=$?
-  [ "$code" = 0 ] || tail -n 5 "$dir"/service-*.log >&2 2>/dev/null || true
+  [ "$code" = 0 ] || grep -hE '"level":"(WARN|ERROR)"' "$dir"/service-*.log | tail -n 5 >&2 || true
   "$here/emulator.sh" drop "$dir/emulator" || code=1
   "$here/postgres.sh" drop "$dir/postgres" || code=1
   rm -rf "$dir"
@@ -28,7 +29,7 @@ clean_up() {
 
 name=${1:-help}
 case $name:$# in
-  restore:5 | upgrade:6 | failover:4) shift ;;
+  restore:5 | upgrade:6 | failover:4 | balancer:4) shift ;;
   help:*) usage; exit ;;
   *) usage >&2; exit 2 ;;
 esac

@@ -76,14 +76,15 @@ class Client:
 class Writers:
     """Clients that record all the time and keep what was acknowledged, each with a key for each request."""
 
-    def __init__(self, ports, tenants, size=5):
+    def __init__(self, ports, tenants, size=5, make=None):
         self.acknowledged = {tenant: [] for tenant in tenants}
         self.failure, self.longest_s, self.requests = None, 0.0, 0
         self.is_over = threading.Event()
         self.threads = [
-            threading.Thread(target=self.write, args=(Client(ports[n:] + ports[:n], tenant), tenant, size))
+            threading.Thread(
+                target=self.write, args=(make() if make else Client(ports[n:] + ports[:n], tenant), tenant, size)
+            )
             for n, tenant in enumerate(tenants * len(ports))
-            if n < len(tenants) * len(ports)
         ]
         for thread in self.threads:
             thread.start()

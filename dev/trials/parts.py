@@ -91,6 +91,13 @@ def delete_indices(search_url, prefix):
         urllib.request.urlopen(request, timeout=10).close()
 
 
+def port_answers(port):
+    """Whether somebody listens there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
 class Postgres:
     """A cluster of dev/postgres.sh."""
 
