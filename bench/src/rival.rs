@@ -138,7 +138,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         admission: Arc::new(Admission::new(256 << 20)),
         retention: Retention { days_min: 7, grace_h: 24 },
         exports: Exports::default(),
-        searches: api::searching::Searches::new(None, 1),
+        searches: api::searching::Searches::new(None),
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
     }))

@@ -140,6 +140,7 @@ impl LogWriter {
             bell,
             streams,
             session: None,
+            sessions: 0,
             used_at: Instant::now(),
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
         };
@@ -178,6 +179,8 @@ struct Writer {
     /// The same for those who watch.
     streams: Streams,
     session: Option<PgConnection>,
+    /// How many there have been.
+    sessions: u64,
     /// When the session last answered.
     used_at: Instant,
     call: CallId,
@@ -227,7 +230,8 @@ impl Writer {
     async fn settle_batch(&mut self, batch: Batch) -> Option<Batch> {
         match self.settle().await {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
-                self.ring(&batch);
+                self.bell.ring(batch.tenants());
+                self.streams.ring(batch.tenants());
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
                     pending.answer(outcome);
                 }
@@ -242,7 +246,8 @@ impl Writer {
     }
 
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
-        self.ring(&batch);
+        self.bell.ring(batch.tenants());
+        self.streams.hand(self.sessions, batch.fresh(&outcomes));
         for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
             let tenant_id = pending.request.tenant_id;
             match outcome {
@@ -252,12 +257,6 @@ impl Writer {
             }
             pending.answer(Some(outcome));
         }
-    }
-
-    /// Tells that logs have grown.
-    fn ring(&self, batch: &Batch) {
-        self.bell.ring(batch.tenants());
-        self.streams.ring(batch.tenants());
     }
 
     /// One call of `append`, connecting first where need be.
@@ -307,6 +306,7 @@ impl Writer {
     async fn connect(&mut self) -> Result<PgConnection, Fault> {
         let session = store::connect(&self.options, DbRole::Writer).await;
         let session = session.map_err(|error| Fault::unreachable(&error))?;
+        self.sessions += 1;
         if self.call.epoch == 0 {
             let replica = Uuid::new_v4();
             timeout(SETTLE_TIMEOUT, self.as_worker(async |db| marks::open(db, replica).await))

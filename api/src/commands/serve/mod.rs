@@ -120,7 +120,7 @@ pub async fn serve(
             grace_h: args.retention_grace_h,
         },
         exports: Exports::default(),
-        searches: Searches::new(index, args.reader_connections),
+        searches: Searches::new(index),
         reads: Reads::default(),
         streams,
     });
