@@ -23,9 +23,9 @@ UNDER_LOAD_S = 3
 
 
 class Standby:
-    """A second cluster that follows the first, and confirms each commit if it is to."""
+    """A second cluster that follows the first."""
 
-    def __init__(self, primary, kind):
+    def __init__(self, primary):
         self.primary, self.port = primary, parts.free_port()
         self.line = Proxy(primary.port)
         self.data = primary.folder / "standby"
@@ -36,6 +36,10 @@ class Standby:
             file.write(f"primary_conninfo = '{connection}'\n")
         primary.own(self.data)
         self.control("start", "-w", "-l", str(primary.folder / "server.log"), "-o", f"-p {self.port}")
+
+    def follow(self, kind):
+        """Waits until it does, and confirms each commit if it is to."""
+        primary = self.primary
         eventually(self.follows, 30, "the standby follows")
         if kind == "behind":
             return
@@ -126,9 +130,10 @@ def main():
         "AUDIT_TENANT_AUTOCREATE": "true",
     }
     command(program, "migrate", **settings)
-    standby = Standby(database, kind)
+    standby = Standby(database)
     services = []
     try:
+        standby.follow(kind)
         services += [Service(program, settings, folder / f"service-{n}.log") for n in (1, 2)]
         writers = Writers([service.port for service in services], [str(uuid.uuid4()) for _ in range(2)])
         try:
