@@ -4,6 +4,7 @@
 //! same order; a test compares the two.
 
 mod client;
+mod connections;
 mod database;
 mod fanout;
 mod identity;
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
+pub use self::connections::ConnectionArgs;
 pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
 pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
 pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
@@ -152,6 +154,9 @@ pub struct ServeArgs {
     /// Address to serve on
     #[arg(long, env = "AUDIT_LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
+    /// Who connects.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
     /// Where the log is kept.
     #[command(flatten)]
     pub database: DatabaseArgs,

@@ -31,6 +31,7 @@ pub mod request_log;
 pub mod retention;
 pub mod routes;
 pub mod searching;
+pub mod serving;
 pub mod store;
 pub mod streaming;
 pub mod tenant_patch;

@@ -6,6 +6,7 @@ mod board;
 mod bodies;
 mod chunks;
 mod clock;
+mod connections;
 mod defects;
 mod emit_sample;
 mod expiry;
