@@ -23,6 +23,7 @@ pub mod own;
 pub mod poke;
 pub mod query;
 pub mod queue;
+pub mod rates;
 pub mod reads;
 pub mod reindex;
 pub mod relay;

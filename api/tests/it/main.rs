@@ -28,6 +28,7 @@ mod paging;
 mod poke;
 mod problems;
 mod profiles;
+mod rates;
 mod reading;
 mod reads;
 mod relay;

@@ -23,6 +23,7 @@ use crate::app::{App, Parts};
 use crate::config::{AuthMode, DatabaseUrls, ServeArgs, WrongSettings};
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
+use crate::rates::Rates;
 use crate::reads::{self, Reads};
 use crate::relay::Bell;
 use crate::retention::Retention;
@@ -116,6 +117,7 @@ pub async fn serve(
         profile,
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
+        rates: Rates::new(args.rate_limits),
         retention: Retention {
             days_min: args.retention_min_days.into(),
             grace_h: args.retention_grace_h,
