@@ -113,7 +113,7 @@ pub async fn serve(
             args.tenant_autocreate,
             args.retention_min_days.into(),
         ),
-        store: store.clone(),
+        store: store.in_turns(),
         profile,
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
