@@ -18,6 +18,7 @@ mod hostile;
 mod hunt;
 mod idempotency;
 mod isolation;
+mod limits;
 mod lists;
 mod matrix;
 mod model;
