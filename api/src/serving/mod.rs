@@ -1,7 +1,7 @@
 //! Connections: who is let in, how long they may keep silent, and how they end.
 //!
 //! A connection is cut that sends no request, sends one byte by byte, or does not take its answer;
-//! see [`clock`]. What a request means is none of its business.
+//! see `clock`. What a request means is none of its business.
 
 mod clock;
 mod conversation;
