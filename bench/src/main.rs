@@ -30,7 +30,8 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "what is counted here stays far below 2^31, and a mean needs no 52 bits"
+    clippy::cast_sign_loss,
+    reason = "what is counted here stays between 0 and far below 2^31, and a mean needs no 52 bits"
 )]
 
 mod args;
