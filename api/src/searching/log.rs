@@ -89,7 +89,7 @@ pub(super) async fn look(
     if range.first.seq > range.last.seq {
         return Ok(Part::default());
     }
-    let _turn = searches.turn(range.last.seq - range.first.seq).await?;
+    let _turn = searches.turn(wanted.tenant_id, range.last.seq - range.first.seq).await?;
     let (mut matches, mut tally) = (Vec::new(), Tally::default());
     let take = |entry: &StoredEntry<'_>| {
         tally.add(entry, wanted.facets);

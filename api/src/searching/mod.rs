@@ -33,6 +33,7 @@ use crate::error::ApiError;
 use crate::store::bounds::Bounds;
 use crate::store::matches;
 use crate::store::range::Lost;
+use crate::store::turns::{Crowded, Turn, Turns};
 
 /// Entries above the mark that are looked at without an attempt to move the mark first; ranges of
 /// the log longer than this are looked at in turns.
@@ -51,6 +52,8 @@ const CONNECTIONS_SHARE: u32 = 2;
 #[derive(Debug)]
 pub struct Searches {
     indexed: Option<Indexed>,
+    /// Among those of its tenant first: who waits for them holds up nobody else.
+    own_turns: Turns,
     turns: Semaphore,
 }
 
@@ -106,6 +109,7 @@ impl Searches {
         let turns = (reader_connections / CONNECTIONS_SHARE).max(1);
         Self {
             indexed: index.map(|(index, timeout)| Indexed::new(index, timeout)),
+            own_turns: Turns::new(turns),
             turns: Semaphore::new(turns as usize),
         }
     }
@@ -125,18 +129,27 @@ impl Searches {
         self.indexed.as_ref()?.marks.resting(tenant_id)
     }
 
-    /// Waits for a turn to look at so many entries, so that others find a connection.
-    async fn turn(&self, entries: i64) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
+    /// Waits for a turn to look at so many entries, so that others find a connection, those of
+    /// other tenants a turn.
+    async fn turn(
+        &self,
+        tenant_id: TenantId,
+        entries: i64,
+    ) -> Result<Option<(Turn, SemaphorePermit<'_>)>, Refusal> {
         if entries <= TAIL_SHORT {
             return Ok(None);
         }
+        let own = self.own_turns.take(tenant_id).await.map_err(|Crowded| crowded())?;
         let Ok(Ok(turn)) = timeout(TURN_TIMEOUT, self.turns.acquire()).await else {
-            let detail = "too many searches read the log at this moment: try again";
-            let error = ApiError::new(ProblemCode::Overloaded, detail).retry_after(1);
-            return Err(Refusal::Failed(error));
+            return Err(crowded());
         };
-        Ok(Some(turn))
+        Ok(Some((own, turn)))
     }
+}
+
+fn crowded() -> Refusal {
+    let detail = "too many searches read the log at this moment: try again";
+    Refusal::Failed(ApiError::new(ProblemCode::Overloaded, detail).retry_after(1))
 }
 
 /// Searches a log.
@@ -277,4 +290,27 @@ async fn look(app: &App, plan: &Plan<'_>, settled: i64) -> Result<Part, Refusal>
         _ => Some(matches::TIME_MAX),
     };
     log::look((&app.store, &app.searches), &plan.wanted, &range, plan.keep(settled), lasts).await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_tenants_long_looks_leave_a_turn_for_others() {
+        let searches = Searches::new(None, 8);
+        let look = |n: u128, entries: i64| {
+            let turn = searches.turn(TenantId::new(Uuid::from_u128(n)), entries);
+            turn.now_or_never().map(|turn| turn.expect("not too many"))
+        };
+        let held: Vec<_> = (0..9).filter_map(|_| look(1, TAIL_SHORT + 1)).collect();
+        assert_eq!(held.len(), 3, "of four turns");
+        assert!(look(2, TAIL_SHORT + 1).is_some());
+        assert!(look(1, TAIL_SHORT).is_some(), "a short one needs none");
+        drop(held);
+        assert!(look(1, TAIL_SHORT + 1).is_some());
+    }
 }

@@ -43,7 +43,8 @@ const SESSION_BYTES_MAX: usize = 1 << 20;
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a tenant's next request may wait to be written; after that no more are let in. Longer
-/// than a batch takes that goes wrong, or a single one would turn others away.
+/// than a call takes, so that one without an answer turns nobody away; and short enough for all
+/// that waits to be written within 5 s after an overload.
 const WAITING_MAX: Duration = Duration::from_millis(2_500);
 
 /// How long a lost answer is looked for before it is called unknown.

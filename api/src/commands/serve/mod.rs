@@ -199,7 +199,7 @@ async fn accept(
 }
 
 async fn tls(args: &ServeArgs) -> anyhow::Result<Option<Tls>> {
-    match args.connections.tls_files() {
+    match args.connections.tls_files()? {
         Some(files) => Tls::load(files).await.map(Some),
         None => Ok(None),
     }
