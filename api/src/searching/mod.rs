@@ -253,6 +253,7 @@ async fn look(app: &App, plan: &Plan<'_>, settled: i64) -> Result<Part, Refusal>
     // Seen before, in one look: so it has an end that is near enough, and is wanted whole.
     let is_whole = matches!(plan.stage, Stage::Within { .. });
     let turns = &app.searches.turns;
-    let (_turn, reach) = turns.take(range.last.seq - range.first.seq + 1, is_whole).await?;
+    let entries = range.last.seq - range.first.seq + 1;
+    let (_turn, reach) = turns.take(plan.wanted.tenant_id, entries, is_whole).await?;
     log::look(&app.store, &plan.wanted, &range, plan.keep(settled), reach).await
 }

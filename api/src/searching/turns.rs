@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use domain::ProblemCode;
+use domain::{ProblemCode, TenantId};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Refusal, TAIL_SHORT};
 use crate::error::ApiError;
 use crate::store::matches::{LOOKED_AT_MAX, Reach, TIME_MAX};
+use crate::store::turns;
 
 /// Processors for each turn: with its rests, a look takes half of one.
 const PROCESSORS: usize = 2;
@@ -30,26 +31,39 @@ const WHOLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct Turns {
+    /// Among those of its tenant first: who waits for them holds up nobody else.
+    own: turns::Turns,
+    all: Arc<Semaphore>,
+}
 
 /// A turn, if one is needed and was to be had.
 #[derive(Debug)]
 pub(super) struct Turn {
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
     begun: Instant,
 }
 
+/// Among those of its tenant, and among all.
+type Permit = (turns::Turn, OwnedSemaphorePermit);
+
 impl Default for Turns {
     fn default() -> Self {
-        let processors = available_parallelism().map_or(1, NonZero::get);
-        Self(Arc::new(Semaphore::new((processors / PROCESSORS).max(1))))
+        Self::new(available_parallelism().map_or(1, NonZero::get) / PROCESSORS)
     }
 }
 
 impl Turns {
+    fn new(turns: usize) -> Self {
+        let turns = turns.max(1);
+        let own = turns::Turns::new(u32::try_from(turns).unwrap_or(u32::MAX));
+        Self { own, all: Arc::new(Semaphore::new(turns)) }
+    }
+
     /// Waits for a turn to look at so many entries; how far the look may go.
     pub(super) async fn take(
         &self,
+        tenant_id: TenantId,
         entries: i64,
         is_whole: bool,
     ) -> Result<(Turn, Reach), Refusal> {
@@ -57,8 +71,11 @@ impl Turns {
             return Ok((Turn::new(None), reach(LOOKED_AT_MAX, is_whole)));
         }
         let wait = if is_whole { WHOLE_TIMEOUT } else { TURN_TIMEOUT };
-        let waiting = Arc::clone(&self.0).acquire_owned();
-        let permit = timeout(wait, waiting).await.ok().and_then(Result::ok);
+        let waiting = async {
+            let own = self.own.take(tenant_id).await.ok()?;
+            Some((own, Arc::clone(&self.all).acquire_owned().await.ok()?))
+        };
+        let permit = timeout(wait, waiting).await.ok().flatten();
         if permit.is_none() && is_whole {
             let detail = "too many searches read the log at this moment: try again";
             let error = ApiError::new(ProblemCode::Overloaded, detail).retry_after(1);
@@ -74,14 +91,14 @@ fn reach(entries: i64, is_whole: bool) -> Reach {
 }
 
 impl Turn {
-    fn new(permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(permit: Option<Permit>) -> Self {
         Self { permit, begun: Instant::now() }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else { return };
+        let Some((_own, permit)) = self.permit.take() else { return };
         let rest = self.begun.elapsed();
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
@@ -94,7 +111,16 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use uuid::Uuid;
+
     use super::*;
+
+    const LONG: i64 = TAIL_SHORT + 1;
+
+    fn tenant(n: u128) -> TenantId {
+        TenantId::new(Uuid::from_u128(n))
+    }
 
     fn entries((_, reach): &(Turn, Reach)) -> i64 {
         reach.entries
@@ -102,23 +128,31 @@ mod tests {
 
     #[tokio::test]
     async fn who_gets_no_turn_looks_at_less_and_a_turn_rests_as_long_as_it_was_used() {
-        let turns = Turns(Arc::new(Semaphore::new(1)));
-        let (long, short) = (TAIL_SHORT + 1, TAIL_SHORT);
-        let first = turns.take(long, false).await.expect("a turn");
+        let turns = Turns::new(1);
+        let first = turns.take(tenant(1), LONG, false).await.expect("a turn");
         assert_eq!(entries(&first), LOOKED_AT_MAX);
         let begun = Instant::now();
-        let second = turns.take(long, false).await.expect("less");
+        let second = turns.take(tenant(2), LONG, false).await.expect("less");
         assert_eq!(entries(&second), TAIL_SHORT);
         assert!(begun.elapsed() >= TURN_TIMEOUT, "it has waited");
-        let third = turns.take(short, false).await.expect("a short look needs no turn");
+        let third = turns.take(tenant(1), TAIL_SHORT, false).await.expect("it needs no turn");
         assert_eq!(entries(&third), LOOKED_AT_MAX);
         assert_eq!(first.1.lasts, Some(TIME_MAX));
         let dropped = Instant::now();
         drop((first, second, third));
-        let rested = turns.take(long, true).await.expect("a turn after a rest");
+        let rested = turns.take(tenant(1), LONG, true).await.expect("a turn after a rest");
         assert!(dropped.elapsed() >= TURN_TIMEOUT, "the first was used for that long");
         assert_eq!(rested.1, Reach { entries: LOOKED_AT_MAX, lasts: None });
-        let refused = turns.take(long, true).await;
+        let refused = turns.take(tenant(1), LONG, true).await;
         assert!(matches!(refused, Err(Refusal::Failed(_))), "what must be whole is not cut");
+    }
+
+    #[tokio::test]
+    async fn one_tenants_long_looks_leave_a_turn_for_others() {
+        let turns = Turns::new(4);
+        let look = |n| turns.take(tenant(n), LONG, false).now_or_never();
+        let held: Vec<_> = (0..9).filter_map(|_| look(1)).collect();
+        assert_eq!(held.len(), 3, "of four turns");
+        assert!(look(2).is_some());
     }
 }
