@@ -13,13 +13,16 @@ use crate::retention::Retention;
 use crate::store::tenants::{LegalHold, Settings};
 
 /// Longest time that entries can be kept.
-const RETENTION_DAYS_MAX: i64 = 36_500;
+pub const RETENTION_DAYS_MAX: i64 = 36_500;
 
 /// Longest reason of a legal hold, in characters.
-const REASON_CHARS_MAX: usize = 1_024;
+pub const REASON_CHARS_MAX: usize = 1_024;
 
 /// Limits that one tenant may have of its own.
-const LIMITS_MAX: usize = 32;
+pub const LIMITS_MAX: usize = 32;
+
+/// Longest name of one, in bytes.
+pub const LIMIT_NAME_BYTES_MAX: usize = 64;
 
 /// Who asks for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,7 +318,7 @@ fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {
 fn limits(value: &Value) -> Result<Map<String, Value>, Refusal> {
     let wanted = || wrong_type("an object of whole numbers");
     let limits = value.as_object().ok_or_else(wanted)?;
-    let fits = |name: &String| name.len() <= 64 && !name.contains('\0');
+    let fits = |name: &String| name.len() <= LIMIT_NAME_BYTES_MAX && !name.contains('\0');
     if limits.len() > LIMITS_MAX || !limits.keys().all(fits) {
         return Err((FieldCode::TooLong, format!("at most {LIMITS_MAX} limits of short names")));
     }

@@ -20,6 +20,7 @@ mod isolation;
 mod lists;
 mod matrix;
 mod model;
+mod openapi;
 mod order;
 mod outage;
 mod pages;

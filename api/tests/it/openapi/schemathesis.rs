@@ -1,0 +1,85 @@
+//! Requests that Schemathesis makes of the document, and all of its checks on the answers.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::support::app::{SECRET, TestApp};
+use crate::support::seeds::{seed, soak};
+
+/// The program that `dev/schemathesis.sh install` prints; set by `dev/test.sh`.
+const PYTHON: &str = "AUDIT_TEST_SCHEMATHESIS";
+
+/// How long all roles together may take, unless it is a soak.
+const TIME: Duration = Duration::from_secs(48);
+
+/// Cases of a soak, at least.
+const CASES_MIN: u64 = 50_000;
+
+/// Cases for each operation, of a soak.
+const EXAMPLES: u32 = 600;
+
+/// Who asks, and how much of the time is theirs.
+const ROLES: [(&str, u32); 4] = [("admin", 3), ("operator", 2), ("auditor", 2), ("user", 1)];
+
+fn arguments(role: &str, share: u32, seed: u64) -> Vec<String> {
+    let shares: u32 = ROLES.iter().map(|(_, share)| share).sum();
+    let seed = (seed % u64::from(u32::MAX)).to_string();
+    let mut arguments = vec!["--seed".to_owned(), seed];
+    if soak() {
+        let examples = EXAMPLES * share / 2;
+        arguments.extend(["--max-examples".to_owned(), examples.to_string()]);
+    } else {
+        let time = (TIME * share / shares).as_secs().to_string();
+        arguments.extend(["--max-examples", "8", "--max-time", &time].map(str::to_owned));
+    }
+    eprintln!("schemathesis as {role}: {}", arguments.join(" "));
+    arguments
+}
+
+/// Runs it, and gives what it said and whether all was well.
+async fn run(app: &TestApp, tenant_id: &str, role: &str, arguments: &[String]) -> (String, bool) {
+    let python = std::env::var(PYTHON).unwrap_or_else(|_| {
+        panic!("{PYTHON} is not set: run `make test`, or set it to what `dev/schemathesis.sh install` prints")
+    });
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/schemathesis.sh");
+    let done = Command::new(script)
+        .args(["run", &app.base])
+        .args(arguments)
+        .env(PYTHON, python)
+        .env("AUDIT_TEST_CONTRACT_SECRET", SECRET)
+        .env("AUDIT_TEST_CONTRACT_TENANT", tenant_id)
+        .env("AUDIT_TEST_CONTRACT_ROLE", role)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let done = done.await.unwrap();
+    let said =
+        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    (said, done.status.success())
+}
+
+/// The number of cases, as it says at its end.
+fn cases(said: &str) -> u64 {
+    let line = said.lines().rev().find(|line| line.contains(" generated,")).unwrap_or_default();
+    let words = line.split(|c: char| !c.is_ascii_digit() && c != ',');
+    let number = words.map(|word| word.replace(',', "")).find(|word| !word.is_empty());
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_requests_get_the_answers_that_the_document_tells_of() {
+    let app = TestApp::start().await;
+    let seed = seed("schemathesis");
+    let mut all = 0;
+    for (role, share) in ROLES {
+        let tenant_id = app.tenant().await.to_string();
+        let (said, well) = run(&app, &tenant_id, role, &arguments(role, share, seed)).await;
+        assert!(well, "as {role}:\n{said}");
+        all += cases(&said);
+    }
+    eprintln!("schemathesis: {all} cases");
+    let least = if soak() { CASES_MIN } else { 500 };
+    assert!(all >= least, "{all} cases are few");
+}
