@@ -81,7 +81,8 @@ run_each() {
   return "$worst"
 }
 
-build() { cargo build --locked --release -p api -p bench "${lambda[@]}"; }
+# The same packages for each: with others, cargo would build what they share with other features anew.
+build() { cargo build --locked --release -p api -p bench -p indexer-lambda; }
 
 need_toolchain
 [ $# -gt 0 ] || set -- write
@@ -90,8 +91,6 @@ case $1 in stream*)
     die "this benchmark needs $files_min open files" "ulimit -n $files_min, or --idle with fewer"
   ;;
 esac
-lambda=()
-case $1 in search*) lambda=(-p indexer-lambda) ;; esac
 step 'release build' build
 target=$(target_dir)
 export AUDIT_BENCH_BIN=$target/release/audit-log
@@ -100,9 +99,10 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 step 'PostgreSQL for the benchmark' start_postgres
-if [ ${#lambda[@]} -gt 0 ]; then
+case $1 in search*)
   step 'OpenSearch for the benchmark' start_opensearch
   step 'SQS and Lambda for the benchmark' start_emulator
   step 'zip of the Lambda' zip_lambda
-fi
+  ;;
+esac
 step "bench $*" run_each "$@"

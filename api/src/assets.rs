@@ -33,7 +33,7 @@ impl File {
 }
 
 /// What changes with any of these files.
-pub fn version_of(files: &[File]) -> String {
+pub fn version_of<'a>(files: impl IntoIterator<Item = &'a File>) -> String {
     let mut sum = Sha256::new();
     for file in files {
         for part in [file.name, file.text] {

@@ -3,7 +3,7 @@
 use domain::{Action, ENTRIES_MAX, Masking, Message, NewEntry, Severity, UserAgent};
 use serde_json::{Map, Value, json};
 
-use super::schemas::{closed, described, named, or_null, words};
+use super::schemas::{closed, described, named, or_null, requiring, words};
 use crate::tenant_patch::{LIMIT_NAME_BYTES_MAX, LIMITS_MAX, REASON_CHARS_MAX, RETENTION_DAYS_MAX};
 
 /// A text of ours with a bound in characters, without NUL.
@@ -93,12 +93,14 @@ fn message() -> Value {
 const ALIASES: [(&str, &str); 3] =
     [("before", "before_state"), ("after", "after_state"), ("metadata", "log_metadata")];
 
+/// What an entry cannot do without.
+const REQUIRED: [&str; 2] = ["action", "resource_type"];
+
 /// An entry as it is sent: `null` says nothing.
 pub(super) fn new_entry() -> Value {
     let mut fields = Map::new();
     for (name, schema, about) in content() {
-        let required = ["action", "resource_type"].contains(&name);
-        let mut schema = if required { schema } else { or_null(schema) };
+        let mut schema = if REQUIRED.contains(&name) { schema } else { or_null(schema) };
         schema["description"] = json!(about);
         if name == "resource_type" {
             schema["not"] = json!({ "const": NewEntry::OWN_RESOURCE_TYPE });
@@ -113,13 +115,7 @@ pub(super) fn new_entry() -> Value {
         fields.insert(alias.to_owned(), schema);
         either.push(json!({ "not": { "required": [name, alias] } }));
     }
-    let optional: Vec<_> = fields
-        .keys()
-        .cloned()
-        .filter(|name| !matches!(&**name, "action" | "resource_type"))
-        .collect();
-    let optional: Vec<_> = optional.iter().map(String::as_str).collect();
-    let mut entry = closed(fields, &optional);
+    let mut entry = requiring(&REQUIRED, fields);
     entry["description"] = json!("At most 64 KiB of compact JSON as it is stored.");
     entry["allOf"] = either.into();
     entry
@@ -200,6 +196,5 @@ pub(super) fn tenant_body(new: bool, operator: bool) -> Value {
         let id = json!({ "type": "string", "format": "uuid" });
         fields.insert("id".to_owned(), described(id, "Names its log; else one is made."));
     }
-    let optional: Vec<_> = fields.keys().cloned().filter(|name| !(new && name == "name")).collect();
-    closed(fields, &optional.iter().map(String::as_str).collect::<Vec<_>>())
+    requiring(if new { &["name"] } else { &[] }, fields)
 }

@@ -61,6 +61,7 @@ pub fn document() -> Value {
         "components": {
             "schemas": schemas::all(),
             "headers": headers::all(),
+            "examples": problems::all_examples(),
             "securitySchemes": security::schemes(),
         },
     })

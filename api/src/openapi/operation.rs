@@ -150,7 +150,8 @@ impl Operation {
             let problem = problems::answer(*status, codes);
             match answers.get_mut(&status.to_string()) {
                 Some(answer) => {
-                    answer["content"][problems::MEDIA] = problem["content"][problems::MEDIA].clone()
+                    answer["content"][problems::MEDIA] =
+                        problem["content"][problems::MEDIA].clone();
                 }
                 None => drop(answers.insert(status.to_string(), problem)),
             }

@@ -15,10 +15,8 @@ pub(super) fn answer(status: u16, codes: &[ProblemCode]) -> Value {
     let lines = codes.iter().map(|code| format!("- `{}`: {}", code.as_str(), remedy(*code)));
     let lines: Vec<_> = lines.collect();
     let examples = codes.iter().map(|code| {
-        (
-            code.as_str().to_owned(),
-            json!({ "summary": code.title(), "value": examples::problem(*code) }),
-        )
+        let name = code.as_str();
+        (name.to_owned(), json!({ "$ref": format!("#/components/examples/{name}") }))
     });
     let schema = json!({
         "allOf": [
@@ -32,6 +30,15 @@ pub(super) fn answer(status: u16, codes: &[ProblemCode]) -> Value {
         "headers": headers::of_problem(status),
         "content": { MEDIA: content },
     })
+}
+
+/// One of each, for the document's components.
+pub(super) fn all_examples() -> Value {
+    let examples = ProblemCode::ALL.map(|code| {
+        let example = json!({ "summary": code.title(), "value": examples::problem(code) });
+        (code.as_str().to_owned(), example)
+    });
+    Map::from_iter(examples).into()
 }
 
 /// The URN of a problem.
@@ -83,9 +90,8 @@ pub(super) const fn remedy(code: ProblemCode) -> &'static str {
         ProblemCode::ConfirmMismatch => "make a new dry run",
         ProblemCode::RateLimited => "wait as long as Retry-After says",
         ProblemCode::Overloaded => "wait as long as Retry-After says; nothing was written",
-        ProblemCode::LogBusy => "try again; nothing was written",
         ProblemCode::ClockSkew => "have an operator set the clocks right; nothing was written",
-        ProblemCode::DatabaseUnavailable => "try again; nothing was written",
+        ProblemCode::LogBusy | ProblemCode::DatabaseUnavailable => "try again; nothing was written",
         ProblemCode::OutcomeUnknown => "try again with the same Idempotency-Key, or look first",
         ProblemCode::ShuttingDown => "try again, on another replica",
         ProblemCode::Internal => "report the `error_id`",

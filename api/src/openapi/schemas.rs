@@ -4,6 +4,7 @@
 //! where one may be missing, it is named here.
 
 use domain::{FRAGMENT_CHARS_MAX, FieldCode, GroupBy, HIGHLIGHTS_MAX, ProblemCode, RANGES_MAX};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -76,9 +77,17 @@ fn joined(parts: impl IntoIterator<Item = Map<String, Value>>) -> Map<String, Va
 
 /// An object with all of these fields, but for those that may be missing, and no others.
 pub(super) fn closed(fields: Map<String, Value>, may_miss: &[&str]) -> Value {
-    let required: Vec<_> =
-        fields.keys().filter(|name| !may_miss.contains(&name.as_str())).collect();
-    json!({ "type": "object", "required": required, "additionalProperties": false, "properties": fields })
+    let required = fields.keys().filter(|name| !may_miss.contains(&name.as_str()));
+    let required: Vec<_> = required.cloned().collect();
+    requiring(&required, fields)
+}
+
+/// An object with these fields at least, and none but those.
+pub(super) fn requiring(required: &[impl Serialize], fields: Map<String, Value>) -> Value {
+    let mut object =
+        json!({ "type": "object", "required": required, "additionalProperties": false });
+    object["properties"] = fields.into();
+    object
 }
 
 fn answer<T: ToSchema>(may_miss: &[&str]) -> Value {
@@ -246,7 +255,8 @@ fn highlight() -> Value {
 
 /// The same or nothing.
 pub(super) fn or_null(schema: Value) -> Value {
-    json!({ "anyOf": [schema, { "type": "null" }] })
+    let either = vec![schema, json!({ "type": "null" })];
+    json!({ "anyOf": either })
 }
 
 /// With a word about it.

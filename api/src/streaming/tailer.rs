@@ -26,8 +26,12 @@ pub const PERIOD: Duration = Duration::from_millis(100);
 /// The same when there are so many that the question takes long: it takes a tenth of the time.
 const PERIOD_MAX: Duration = Duration::from_millis(200);
 
-/// Between two reads for the rings: what comes meanwhile is read, sent and flushed together.
-const PACE: Duration = Duration::from_millis(5);
+/// Entries of one read for the rings that are a millisecond of pause before the next: a few are
+/// followed at once, and of a flood many are read, sent and flushed together.
+const ENTRIES_A_MS: u64 = 5;
+
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// Logs that are read at the same moment; a connection each.
 pub const CONNECTIONS: u32 = 2;
@@ -62,22 +66,22 @@ impl Tailer {
                 ask_at = asked_at + (asked_at.elapsed() * 10).clamp(PERIOD, PERIOD_MAX);
                 self.streams.forget_old();
             }
-            let begun = Instant::now();
             let dirty = self.streams.take_dirty();
             let reading = stream::iter(dirty)
                 .map(|feed| this.read(feed))
                 .buffer_unordered(CONNECTIONS as usize)
-                .fold(Ok(()), |all: sqlx::Result<()>, one| async move { all.and(one) });
+                .fold(Ok(0), |all: sqlx::Result<u64>, one| async move { Ok(all? + one?) });
             let Some(read) = stop.run_until_cancelled(reading).await else { return };
+            let entries = *read.as_ref().unwrap_or(&0);
             self.rest_after(read).await;
             if is_last && !self.streams.is_dirty() {
                 self.streams.0.drained.cancel();
             }
-            tokio::time::sleep(PACE.saturating_sub(begun.elapsed())).await;
+            tokio::time::sleep(pause_after(entries)).await;
         }
     }
 
-    async fn rest_after(&self, done: sqlx::Result<()>) {
+    async fn rest_after<T>(&self, done: sqlx::Result<T>) {
         if let Err(error) = done {
             warn!(error = %error, "watched logs cannot be read; streams wait");
             tokio::time::sleep(FAILURE_PAUSE).await;
@@ -96,17 +100,17 @@ impl Tailer {
         Ok(())
     }
 
-    /// Reads what is new in one log.
-    async fn read(&self, feed: Arc<Feed>) -> sqlx::Result<()> {
+    /// Reads what is new in one log; how many entries that is.
+    async fn read(&self, feed: Arc<Feed>) -> sqlx::Result<u64> {
         let read = self.read_piece(&feed).await;
-        if !matches!(read, Ok(true)) {
+        if !matches!(read, Ok((_, true))) {
             self.streams.mark_dirty(feed.tenant_id);
         }
-        read.map(|_| ())
+        read.map(|(entries, _)| entries)
     }
 
-    /// Whether that was all.
-    async fn read_piece(&self, feed: &Feed) -> sqlx::Result<bool> {
+    /// So many entries, and whether those are all.
+    async fn read_piece(&self, feed: &Feed) -> sqlx::Result<(u64, bool)> {
         let (tenant_id, after) = (feed.tenant_id, feed.end());
         let reading = self.store.read(tenant_id, async |db| {
             let (mut items, mut bytes) = (Vec::new(), 0);
@@ -126,19 +130,25 @@ impl Tailer {
         });
         match reading.await? {
             Ok((items, piece)) => {
-                let is_all = piece.to == piece.bounds.head;
+                let done = (items.len() as u64, piece.to == piece.bounds.head);
                 if !items.is_empty() {
                     feed.push(items, piece.to, piece.bounds.floor_seq);
                 }
-                Ok(is_all)
+                Ok(done)
             }
             // Expired or undone: everybody looks where they stand.
             Err(bounds) => {
                 feed.reset(bounds.head, bounds.floor_seq);
-                Ok(true)
+                Ok((0, true))
             }
         }
     }
+}
+
+/// Also after nothing at all, that may be nothing again.
+fn pause_after(entries: u64) -> Duration {
+    let pause = if entries == 0 { 1 } else { entries / ENTRIES_A_MS };
+    Duration::from_millis(pause).min(PAUSE_MAX)
 }
 
 impl Streams {

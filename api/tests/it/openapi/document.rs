@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp, send};
 use crate::support::schema;
-use crate::support::spec::{DOCUMENT, check, fits, operations, part, without_alias};
+use crate::support::spec::{DOCUMENT, check, fits, operations, part, resolved, without_alias};
 
 fn told() -> BTreeSet<(String, String)> {
     operations().map(|(path, method, _)| (method.to_owned(), path.to_owned())).collect()
@@ -127,7 +127,7 @@ fn every_example_fits_its_schema() {
                     .as_object()
                     .into_iter()
                     .flatten()
-                    .map(|(_, example)| &example["value"]);
+                    .map(|(_, example)| &resolved(example)["value"]);
                 for example in one.into_iter().chain(more) {
                     fits(&format!("{place}/content/{}/schema", part(media)), example).unwrap();
                     seen += 1;

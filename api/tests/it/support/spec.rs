@@ -53,6 +53,14 @@ pub(crate) fn fits(place: &str, value: &Value) -> Result<(), String> {
     schema::check(&DOCUMENT, schema, value).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
+/// What a reference stands for.
+pub(crate) fn resolved(value: &'static Value) -> &'static Value {
+    match value["$ref"].as_str() {
+        Some(name) => DOCUMENT.pointer(name.trim_start_matches('#')).expect(name),
+        None => value,
+    }
+}
+
 /// A name as a part of a JSON pointer.
 pub(crate) fn part(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
