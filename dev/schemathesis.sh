@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Schemathesis: requests made from the OpenAPI document of a running service, and its answers held against that.
+# Schemathesis: requests made from the OpenAPI document of a running service, and its answers held against that. Before
+# that: whether it is OpenAPI at all.
 # `schemathesis.sh help` says how to use it.
 set -euo pipefail
 
@@ -10,9 +11,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 usage() {
   cat <<'USAGE'
 usage: dev/schemathesis.sh install
+       dev/schemathesis.sh read FILE
        dev/schemathesis.sh run BASE [ARGUMENTS OF st run…]
 
   install   fetch it into the cache; prints the Python that has it
+  read      whether a file is OpenAPI as its specification says
   run       all checks on the service at BASE, like http://127.0.0.1:8000 after `make run`; useful arguments are
             --seed N, --max-examples N, --max-time SECONDS, --include-path PATH
 
@@ -57,6 +60,8 @@ install() {
   echo "$place/bin/python"
 }
 
+read_document() { "${AUDIT_TEST_SCHEMATHESIS:-$(install)}" -m openapi_spec_validator "$1"; }
+
 # Its own files go to a folder that is gone afterwards: hypothesis keeps examples where it runs.
 run() {
   local base=$1 python place code=0
@@ -77,6 +82,10 @@ run() {
 
 case ${1:-help} in
   install) install ;;
+  read)
+    [ $# = 2 ] || { usage >&2; exit 2; }
+    read_document "$2"
+    ;;
   run)
     [ $# -ge 2 ] || { usage >&2; exit 2; }
     shift

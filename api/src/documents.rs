@@ -31,7 +31,7 @@ static FILES: &[File] = files! {
     "vendor/swagger-ui" "swagger-ui.css"
     "vendor/redoc" "redoc.standalone.js"
     "documents" "swagger.js"
-    "documents" "own-images.js"
+    "documents" "before-redoc.js"
     "documents" "redoc.js"
     "documents" "redoc.css"
 };
@@ -64,13 +64,17 @@ pub fn packed_document() -> Bytes {
     PACKED_DOCUMENT.gzip(openapi::text())
 }
 
-/// Whether a path is one of these below the base, where everything else needs a proof.
+/// Whether a path is that of one of these below the base, where everything else needs a proof.
 pub fn is_document(path: &str) -> bool {
     let Some(rest) = path.strip_prefix(BASE) else { return false };
-    let file = rest.strip_prefix(SWAGGER).and_then(|rest| rest.strip_prefix('/'));
-    let file = file.and_then(|rest| rest.split_once('/'));
+    let below = rest.strip_prefix(SWAGGER).and_then(|rest| rest.strip_prefix('/'));
+    let file = below.and_then(|below| below.split_once('/'));
     [DOCUMENT, SWAGGER, REDOC].contains(&rest)
-        || file.is_some_and(|(version, name)| find(version, name).is_some())
+        || file.is_some_and(|(version, name)| !version.is_empty() && is_name(name))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains('/')
 }
 
 #[cfg(test)]
@@ -80,7 +84,7 @@ mod tests {
     #[test]
     fn the_documents_are_told_from_everything_else() {
         for path in
-            ["/api/v1/openapi.json", "/api/v1/docs", "/api/v1/redoc", "/api/v1/docs/x/redoc.js"]
+            ["/api/v1/openapi.json", "/api/v1/docs", "/api/v1/redoc", "/api/v1/docs/x/no-such.js"]
         {
             assert!(is_document(path), "{path}");
         }
@@ -88,7 +92,9 @@ mod tests {
             "/api/v1",
             "/api/v1/logs",
             "/api/v1/docs/",
-            "/api/v1/docs/x/other.js",
+            "/api/v1/docs/x",
+            "/api/v1/docs/x/",
+            "/api/v1/docs//redoc.js",
             "/api/v1/docs/x/y/redoc.js",
             "/api/v1/redoc/x",
             "/openapi.json",

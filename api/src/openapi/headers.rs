@@ -19,7 +19,7 @@ fn known() -> [(&'static str, Value, &'static str); 21] {
         ("Location", text(), "Where what was made can be read."),
         (
             "Idempotency-Replayed",
-            json!({ "const": "true" }),
+            json!({ "type": "string", "const": "true" }),
             "Only on an answer that this key was given before.",
         ),
         (
@@ -36,7 +36,7 @@ fn known() -> [(&'static str, Value, &'static str); 21] {
         ("Retry-After", number(), "Seconds after which trying again may help."),
         (
             "WWW-Authenticate",
-            json!({ "enum": ["Gateway", "Bearer", "Ticket"] }),
+            json!({ "type": "string", "enum": ["Gateway", "Bearer", "Ticket"] }),
             "What counts as a proof here.",
         ),
         ("RateLimit-Limit", number(), "Requests that the limit allows, where one is set."),
@@ -52,8 +52,16 @@ fn known() -> [(&'static str, Value, &'static str); 21] {
         ("X-Export-Last-Seq", number(), "The last number of the range: the head when it began."),
         ("Trailer", text(), "With `TE: trailers`: the trailers that follow."),
         ("Content-Security-Policy", text(), "What the page may load: only what comes from here."),
-        ("X-Accel-Buffering", json!({ "const": "no" }), "Events are not to be kept back."),
-        ("Upgrade", json!({ "const": "websocket" }), "The protocol that follows."),
+        (
+            "X-Accel-Buffering",
+            json!({ "type": "string", "const": "no" }),
+            "Events are not to be kept back.",
+        ),
+        (
+            "Upgrade",
+            json!({ "type": "string", "const": "websocket" }),
+            "The protocol that follows.",
+        ),
         ("Connection", text(), "`upgrade`."),
         ("Sec-WebSocket-Accept", text(), "As RFC 6455 says."),
     ]
@@ -117,7 +125,8 @@ pub(super) fn request_id() -> Value {
 }
 
 pub(super) fn content_encoding() -> Value {
-    let schema = json!({ "enum": ["identity", "gzip", "zstd"], "default": "identity" });
+    let schema =
+        json!({ "type": "string", "enum": ["identity", "gzip", "zstd"], "default": "identity" });
     parameter("Content-Encoding", &schema, "How the body is packed.", "identity")
 }
 
@@ -155,7 +164,7 @@ pub(super) fn last_event_id() -> Value {
 
 pub(super) fn upgrade() -> Value {
     let about = "For a WebSocket, with the other headers of RFC 6455; else events, with `Accept: text/event-stream`.";
-    parameter("Upgrade", &json!({ "const": "websocket" }), about, "websocket")
+    parameter("Upgrade", &json!({ "type": "string", "const": "websocket" }), about, "websocket")
 }
 
 pub(super) fn origin() -> Value {

@@ -152,9 +152,7 @@ fn parameters_with_examples() -> impl Iterator<Item = (String, &'static Value)> 
 }
 
 #[test]
-fn it_is_openapi_as_others_read_it() {
-    let read: utoipa::openapi::OpenApi = serde_json::from_value(DOCUMENT.clone()).unwrap();
-    assert_eq!(read.paths.paths.len(), DOCUMENT["paths"].as_object().unwrap().len());
+fn an_operation_has_a_name_of_its_own_and_says_what_it_does() {
     let mut ids: Vec<_> =
         operations().map(|(_, _, operation)| operation["operationId"].as_str().unwrap()).collect();
     let all = ids.len();

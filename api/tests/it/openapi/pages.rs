@@ -99,9 +99,10 @@ async fn what_takes_gzip_gets_it_and_it_is_the_same() {
 async fn no_other_page_or_file_comes_below_the_base_without_a_proof() {
     let app = TestApp::shared().await;
     let nobody = app.with_headers(HeaderMap::new());
-    for path in ["/docs/", "/docs/x/other.js", "/redoc/", "/openapi.yaml", "/logs"] {
+    for path in ["/docs/", "/docs/x", "/docs/x/y/z.js", "/redoc/", "/openapi.yaml", "/logs"] {
         nobody.get(path).await.assert_problem(401, "unauthenticated");
     }
+    nobody.get("/docs/x/other.js").await.assert_problem(404, "not_found");
 }
 
 #[test]

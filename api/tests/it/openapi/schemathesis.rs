@@ -38,26 +38,34 @@ fn arguments(role: &str, share: u32, seed: u64) -> Vec<String> {
     arguments
 }
 
-/// Runs it, and gives what it said and whether all was well.
-async fn run(app: &TestApp, tenant_id: &str, role: &str, arguments: &[String]) -> (String, bool) {
+/// The script, which finds what it needs.
+fn script() -> Command {
     let python = std::env::var(PYTHON).unwrap_or_else(|_| {
         panic!("{PYTHON} is not set: run `make test`, or set it to what `dev/schemathesis.sh install` prints")
     });
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/schemathesis.sh");
-    let done = Command::new(script)
+    let mut command = Command::new(script);
+    command.env(PYTHON, python).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// What it said, and whether all was well.
+async fn end(command: &mut Command) -> (String, bool) {
+    let done = command.output().await.unwrap();
+    let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    (said.concat(), done.status.success())
+}
+
+/// Requests in this role.
+async fn run(app: &TestApp, tenant_id: &str, role: &str, arguments: &[String]) -> (String, bool) {
+    let mut command = script();
+    command
         .args(["run", &app.base])
         .args(arguments)
-        .env(PYTHON, python)
         .env("AUDIT_TEST_CONTRACT_SECRET", SECRET)
         .env("AUDIT_TEST_CONTRACT_TENANT", tenant_id)
-        .env("AUDIT_TEST_CONTRACT_ROLE", role)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let done = done.await.unwrap();
-    let said =
-        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
-    (said, done.status.success())
+        .env("AUDIT_TEST_CONTRACT_ROLE", role);
+    end(&mut command).await
 }
 
 /// The number of cases, as it says at its end.
@@ -66,6 +74,13 @@ fn cases(said: &str) -> u64 {
     let words = line.split(|c: char| !c.is_ascii_digit() && c != ',');
     let number = words.map(|word| word.replace(',', "")).find(|word| !word.is_empty());
     number.and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_openapi_as_its_specification_says() {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    let (said, well) = end(script().args(["read", document])).await;
+    assert!(well, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
