@@ -161,7 +161,7 @@ pub(super) fn html() -> Value {
 /// A problem with nothing but what each of its code has.
 pub(super) fn problem(code: ProblemCode) -> Value {
     json!({
-        "type": problems::urn(code),
+        "type": ApiError::type_of(code),
         "title": code.title(),
         "status": ApiError::status_of(code).as_u16(),
         "detail": problems::remedy(code),

@@ -12,6 +12,7 @@ pub(super) const MEDIA: &str = "application/problem+json";
 /// An answer of this status, with one of these codes.
 pub(super) fn answer(status: u16, codes: &[ProblemCode]) -> Value {
     let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    let urns: Vec<_> = codes.iter().map(|code| ApiError::type_of(*code)).collect();
     let lines = codes.iter().map(|code| format!("- `{}`: {}", code.as_str(), remedy(*code)));
     let lines: Vec<_> = lines.collect();
     let examples = codes.iter().map(|code| {
@@ -21,7 +22,7 @@ pub(super) fn answer(status: u16, codes: &[ProblemCode]) -> Value {
     let schema = json!({
         "allOf": [
             schemas::named("Problem"),
-            { "properties": { "code": { "enum": names }, "status": { "const": status } } },
+            { "properties": { "code": { "enum": names }, "type": { "enum": urns }, "status": { "const": status } } },
         ],
     });
     let content = json!({ "schema": schema, "examples": examples.collect::<Map<_, _>>() });
@@ -39,11 +40,6 @@ pub(super) fn all_examples() -> Value {
         (code.as_str().to_owned(), example)
     });
     Map::from_iter(examples).into()
-}
-
-/// The URN of a problem.
-pub(super) fn urn(code: ProblemCode) -> String {
-    ApiError::type_of(code)
 }
 
 /// What a client does about a problem.

@@ -80,6 +80,7 @@ fn is_a(value: &Value, kind: &Value) -> bool {
 fn has_format(text: &str, format: &str) -> bool {
     match format {
         "date-time" => Timestamp::parse(text).is_ok(),
+        "uri" => text.contains(':'),
         "uuid" => text.len() == 36 && uuid::Uuid::parse_str(text).is_ok(),
         "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
         // Of numbers, which are none of a text's.

@@ -92,6 +92,9 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<(), Str
 /// Where no operation is meant, a refusal is still a problem.
 fn check_any(answer: &Answer) -> Result<(), String> {
     if media(&answer.headers) == "application/problem+json" {
+        let told = DOCUMENT["components"]["examples"].as_object().unwrap();
+        let code = answer.body["code"].as_str().unwrap();
+        assert!(told.contains_key(code), "{code}");
         return fits("/components/schemas/Problem", &answer.body);
     }
     Ok(())
