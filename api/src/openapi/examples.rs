@@ -116,10 +116,10 @@ pub(super) fn ticket() -> Value {
     json!({ "ticket": "dGhlIHByb29mIGZvciBvbmUgc3RyZWFtLCAzMCBzZWM", "expires_at": RECORDED_AT })
 }
 
-/// As the events of a stream come.
-pub(super) fn events() -> Value {
+/// The first event of a stream.
+pub(super) fn event() -> Value {
     let hello = json!({ "type": "hello", "cursor": LIVE_CURSOR, "head_seq": 1, "floor_seq": 1 });
-    json!(format!("event: hello\nid: {LIVE_CURSOR}\ndata: {hello}\n\n"))
+    json!({ "event": "hello", "id": LIVE_CURSOR, "data": hello.to_string() })
 }
 
 pub(super) fn session() -> Value {

@@ -246,7 +246,7 @@ fn streaming() -> Vec<Operation> {
             200,
             "Events; they have no end.",
             &own(["Cache-Control", "X-Accel-Buffering"]),
-            &[("text/event-stream", json!({ "type": "string" }), examples::events())],
+            &[("text/event-stream", schemas::named("Event"), examples::event())],
         );
     let about = "For browsers, whose WebSockets send no headers: one stream, within 30 s.";
     let ticket = Operation::of("post", "/logs/stream/ticket", MayAudit::ROLES)

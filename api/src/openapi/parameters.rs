@@ -1,6 +1,6 @@
 //! Parameters of query strings and paths.
 
-use domain::{Filter, GroupBy, Interval, QUERY_BYTES_MAX, Severity};
+use domain::{FILTER_VALUES_MAX, Filter, GroupBy, Interval, QUERY_BYTES_MAX, Severity};
 use serde_json::{Value, json};
 
 use super::examples;
@@ -19,8 +19,11 @@ fn shown(mut parameter: Value, example: &str) -> Value {
 
 /// One that may repeat.
 fn repeated(name: &str, items: &Value, about: &str) -> Value {
-    let schema = json!({ "type": "array", "minItems": 1, "items": items });
-    let about = format!("{about} Repeated: any of them.");
+    let schema =
+        json!({ "type": "array", "minItems": 1, "maxItems": FILTER_VALUES_MAX, "items": items });
+    let about = format!(
+        "{about} Repeated: any of them; with all other filters {FILTER_VALUES_MAX} values at most."
+    );
     let mut parameter = query(name, &schema, &about);
     parameter["style"] = json!("form");
     parameter["explode"] = json!(true);
@@ -51,7 +54,10 @@ fn filter(name: &str) -> Value {
     let text = |max: u32| json!({ "type": "string", "minLength": 1, "maxLength": max, "pattern": "^[^\\x00]*$" });
     let severity = || words(Severity::ALL.map(Severity::as_str));
     match name {
-        "from" => shown(query(name, &time(), "Occurred then or later."), "2026-01-01T00:00:00Z"),
+        "from" => shown(
+            query(name, &time(), "Occurred then or later; not after `to`."),
+            "2026-01-01T00:00:00Z",
+        ),
         "to" => shown(query(name, &time(), "Occurred before."), "2027-01-01T00:00:00Z"),
         "severity" => repeated(name, &severity(), "How grave."),
         "severity_min" => query(name, &severity(), "At least so grave."),

@@ -51,6 +51,7 @@ pub(super) fn all() -> Value {
         ("DryRun", closed(joined([fields::<Range>(), fields::<DryRun>()]), &[])),
         ("Certificate", certificate()),
         ("Expiries", list_of::<expiries::Page>("Certificate")),
+        ("Event", event()),
         ("Ticket", answer::<Issued>(&[])),
         ("Session", session()),
         ("RetentionKept", answer::<RetentionKept>(&[])),
@@ -231,6 +232,18 @@ fn field_problem() -> Value {
     fields.insert("code".to_owned(), words(FieldCode::ALL.map(FieldCode::as_str)));
     fields.insert("detail".to_owned(), text("What to do about it."));
     closed(fields, &["index"])
+}
+
+/// One event of a stream, as its lines are read; it comes as text.
+fn event() -> Value {
+    let mut fields = Map::new();
+    let about = "The kind of frame, the same as `type` in `data`.";
+    let kinds = words(["hello", "log", "heartbeat", "gap", "error"]);
+    fields.insert("event".to_owned(), described(kinds, about));
+    let text = |about: &str| described(json!({ "type": "string" }), about);
+    fields.insert("id".to_owned(), text("The cursor, to go on from behind this event."));
+    fields.insert("data".to_owned(), text("The frame as JSON: see docs/asyncapi.json."));
+    closed(fields, &[])
 }
 
 fn highlight() -> Value {
