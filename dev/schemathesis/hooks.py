@@ -29,6 +29,7 @@ REFUSED_FIELDS = [
     ("too_deep", ""),
     ("number_too_long", ""),
     ("entry_too_large", ""),
+    ("unknown_value", "would take more than 24 hours to come back"),
     ("unknown_value", "this instance keeps entries for at least"),
 ]
 

@@ -4,7 +4,8 @@ use domain::{Action, ENTRIES_MAX, Masking, Message, NewEntry, Severity, UserAgen
 use serde_json::{Map, Value, json};
 
 use super::schemas::{closed, described, named, or_null, requiring, words};
-use crate::tenant_patch::{LIMIT_NAME_BYTES_MAX, LIMITS_MAX, REASON_CHARS_MAX, RETENTION_DAYS_MAX};
+use crate::rates::Class;
+use crate::tenant_patch::{REASON_CHARS_MAX, RETENTION_DAYS_MAX};
 
 /// A text of ours with a bound in characters, without NUL.
 const NO_NUL: &str = "^[^\\x00]*$";
@@ -160,6 +161,18 @@ pub(super) fn entry() -> Value {
     closed(fields, &[])
 }
 
+const OWN_LIMITS: &str = "How often it may ask, by class of requests, instead of `AUDIT_RATE_LIMITS`: `500/s:1000` is \
+    500 a second and up to 1,000 at once, `/m` and `/h` a minute and an hour, `off` no limit. All that may be asked at \
+    once comes back within 24 hours.";
+
+fn own_limits() -> Value {
+    let count = "([1-9][0-9]{0,5}|1000000)";
+    let pattern = format!("^(off|{count}/[smh](:{count})?)$");
+    let limit =
+        |class: Class| (class.as_str().to_owned(), json!({ "type": "string", "pattern": pattern }));
+    requiring::<&str>(&[], Class::ALL.map(limit).into_iter().collect())
+}
+
 /// What may be said of a tenant.
 pub(super) fn tenant_body(new: bool, operator: bool) -> Value {
     let reason = text(1, REASON_CHARS_MAX);
@@ -183,10 +196,7 @@ pub(super) fn tenant_body(new: bool, operator: bool) -> Value {
         fields.insert(name.to_owned(), described(schema, about));
     }
     if operator {
-        let names = json!({ "maxLength": LIMIT_NAME_BYTES_MAX, "pattern": NO_NUL });
-        let numbers = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
-        let limits = json!({ "type": "object", "maxProperties": LIMITS_MAX, "propertyNames": names, "additionalProperties": numbers });
-        fields.insert("limits".to_owned(), described(limits, "Limits of its own, by name."));
+        fields.insert("limits".to_owned(), described(own_limits(), OWN_LIMITS));
         fields.insert(
             "suspended".to_owned(),
             described(json!({ "type": "boolean" }), "Whether writing is refused."),

@@ -141,7 +141,7 @@ pub(super) fn tenant() -> Value {
     json!({
         "id": TENANT_ID, "name": "Example", "suspended": false, "retention_days": 365, "retention_kept": null,
         "legal_hold": { "reason": "case 2026-17", "by": "alice", "at": RECORDED_AT }, "masking": true,
-        "masked_keys": ["iban"], "record_reads": true, "limits": {}, "version": 2, "created_at": RECORDED_AT,
+        "masked_keys": ["iban"], "record_reads": true, "limits": { "write": "500/s:1000" }, "version": 2, "created_at": RECORDED_AT,
     })
 }
 

@@ -25,15 +25,14 @@ fn json_of(schema: &str, example: Value) -> [(&'static str, Value, Value); 1] {
 }
 
 /// What an append may fail with.
-const APPENDING: [Code; 3] = [Code::LogBusy, Code::ClockSkew, Code::OutcomeUnknown];
+const APPENDING: [Code; 2] = [Code::LogBusy, Code::ClockSkew];
 
 /// What every recording may fail with beside that.
-const RECORDING: [Code; 5] = [
+const RECORDING: [Code; 4] = [
     Code::TenantSuspended,
     Code::InvalidEntry,
     Code::InvalidIdempotencyKey,
     Code::IdempotencyKeyReused,
-    Code::Overloaded,
 ];
 
 fn own<const N: usize>(headers: [&'static str; N]) -> Vec<&'static str> {

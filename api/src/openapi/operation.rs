@@ -10,12 +10,15 @@ use crate::error::ApiError;
 use crate::identity::Role;
 use crate::routes::BASE;
 
-/// What every route below the base may answer, whoever asks for what.
-const BASE_PROBLEMS: [ProblemCode; 6] = [
+/// What every route may answer, whoever asks for what: a connection without a place, a handler that
+/// is too late, a panic.
+const ANYWHERE: [ProblemCode; 3] =
+    [ProblemCode::RateLimited, ProblemCode::Overloaded, ProblemCode::Internal];
+
+/// What every route with roles may answer beside that.
+const BASE_PROBLEMS: [ProblemCode; 4] = [
     ProblemCode::InvalidIdentity,
     ProblemCode::ForbiddenRole,
-    ProblemCode::RateLimited,
-    ProblemCode::Overloaded,
     ProblemCode::DatabaseUnavailable,
     ProblemCode::ShuttingDown,
 ];
@@ -35,6 +38,9 @@ impl Operation {
     pub(super) fn of(method: &'static str, path: &str, roles: &[Role]) -> Self {
         let operator = roles == [Role::Operator];
         let mut operation = Self::proved(method, path, !operator).problems(&BASE_PROBLEMS);
+        if method != "get" {
+            operation = operation.problems(&[ProblemCode::OutcomeUnknown]);
+        }
         if !operator {
             operation = operation.problems(&[ProblemCode::UnknownTenant]);
         }
@@ -45,8 +51,8 @@ impl Operation {
 
     /// Below the base, for whoever has a proof.
     pub(super) fn proved(method: &'static str, path: &str, tenant: bool) -> Self {
-        let codes = [ProblemCode::Unauthenticated, ProblemCode::Internal];
-        let mut operation = Self::open(method, &format!("{BASE}{path}")).problems(&codes);
+        let mut operation = Self::open(method, &format!("{BASE}{path}"));
+        operation = operation.problems(&[ProblemCode::Unauthenticated]);
         operation.members.insert("security".to_owned(), security::needed(tenant));
         operation.parameters.push(headers::request_id());
         operation
@@ -54,14 +60,15 @@ impl Operation {
 
     /// Anywhere, for everybody.
     pub(super) fn open(method: &'static str, path: &str) -> Self {
-        Self {
+        let operation = Self {
             method,
             path: path.to_owned(),
             members: Map::from_iter([("security".to_owned(), json!([]))]),
             parameters: Vec::new(),
             answers: Map::new(),
             problems: BTreeMap::new(),
-        }
+        };
+        operation.problems(&ANYWHERE)
     }
 
     /// Its name for programs, under which tag, and what it does in a line and in more.

@@ -18,8 +18,7 @@ const RECORDED: &str =
     "A change is an entry `tenant.updated` in the tenant's log; what changes nothing is none.";
 
 /// What a change, which is an entry of the log, may fail with.
-const CHANGING: [Code; 4] =
-    [Code::InvalidTenant, Code::LogBusy, Code::ClockSkew, Code::OutcomeUnknown];
+const CHANGING: [Code; 3] = [Code::InvalidTenant, Code::LogBusy, Code::ClockSkew];
 
 fn tenant() -> [(&'static str, Value, Value); 1] {
     [(JSON, schemas::named("Tenant"), examples::tenant())]
@@ -48,7 +47,7 @@ fn all() -> [Operation; 2] {
             "Up to 64 KiB, unpacked.",
             &[(JSON, schemas::named("NewTenant"), examples::new_tenant())],
         )
-        .problems(&[Code::TenantExists, Code::InvalidTenant, Code::OutcomeUnknown])
+        .problems(&[Code::TenantExists, Code::InvalidTenant])
         .answers(201, "The tenant.", &[&["Location"][..], &LIMITS].concat(), &tenant());
     [list, create]
 }

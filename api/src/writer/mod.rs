@@ -42,6 +42,10 @@ const SESSION_BYTES_MAX: usize = 1 << 20;
 /// How long a session may take to say that it lives.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a tenant's next request may wait to be written; after that no more are let in. Longer
+/// than a batch takes that goes wrong, or a single one would turn others away.
+const WAITING_MAX: Duration = Duration::from_millis(2_500);
+
 /// How long a lost answer is looked for before it is called unknown.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
@@ -144,6 +148,11 @@ impl LogWriter {
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
         };
         (Self { queue }, tokio::spawn(writer.run()))
+    }
+
+    /// Whether this tenant's requests wait for so long that more of them would only wait longer.
+    pub fn is_behind(&self, tenant_id: TenantId) -> bool {
+        self.queue.waits_since(tenant_id).is_some_and(|since| since.elapsed() > WAITING_MAX)
     }
 
     /// Writes a request; `Ok` means that it is committed.

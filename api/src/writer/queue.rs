@@ -30,6 +30,7 @@ pub(super) struct Pending {
     pub(super) request: Request,
     /// What its entries weigh.
     bytes: usize,
+    queued_at: Instant,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     /// Its share of the memory, held until it is answered even if nobody waits any more.
     _permit: Arc<Permit>,
@@ -42,7 +43,7 @@ impl Pending {
         permit: Arc<Permit>,
     ) -> Self {
         let bytes = request.entries.iter().map(NewEntry::weight).sum();
-        Self { request, bytes, reply, _permit: permit }
+        Self { request, bytes, queued_at: Instant::now(), reply, _permit: permit }
     }
 
     /// As `append` takes it.
@@ -151,6 +152,12 @@ impl Queue {
         drop(waiting);
         self.came.notify_one();
         true
+    }
+
+    /// Since when this tenant's next request waits.
+    pub(super) fn waits_since(&self, tenant_id: TenantId) -> Option<Instant> {
+        let waiting = self.lock();
+        waiting.by_tenant.get(&tenant_id)?.front().map(|next| next.queued_at)
     }
 
     /// Refuses what comes from now on.
