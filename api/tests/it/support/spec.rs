@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use reqwest::header::HeaderMap;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::app::Answer;
@@ -129,10 +130,12 @@ fn check_body(told: &Value, place: &str, answer: &Answer) -> Result<(), String> 
     if content.get(media).is_none() {
         return Err(format!("{place} comes as {media}"));
     }
-    if media.ends_with("json")
-        && media != "application/x-ndjson"
-        && !answer.headers.contains_key("content-encoding")
-    {
+    let is_json = media.ends_with("json") && media != "application/x-ndjson";
+    if is_json && !answer.headers.contains_key("content-encoding") {
+        // A number that no float holds is JSON all the same, and no `Value`.
+        if answer.body.is_null() && serde_json::from_str::<IgnoredAny>(&answer.text).is_ok() {
+            return Ok(());
+        }
         return fits(&format!("{place}/content/{}/schema", part(media)), &answer.body);
     }
     Ok(())
