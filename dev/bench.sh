@@ -88,7 +88,7 @@ need_toolchain
 [ $# -gt 0 ] || set -- write
 case $1 in stream* | overload*)
   [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -ge "$files_min" ] || ulimit -n "$files_min" ||
-    die "this benchmark needs $files_min open files" "ulimit -n $files_min, or --idle with fewer"
+    die "this benchmark needs $files_min open files" "ulimit -n $files_min (stream: or --idle with fewer)"
   ;;
 esac
 step 'release build' build

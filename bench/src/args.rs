@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// Measure writes and searches while OpenSearch is away, and how the index catches up
     SearchOutage(SearchOutageArgs),
-    /// Measure what becomes of others while too much is asked for, and connect in silence
+    /// Measure what is done, and what becomes of others, while too much is asked for
     Overload(OverloadArgs),
     /// Measure what an entry takes on disk; one connection is enough
     Size(SizeArgs),

@@ -140,7 +140,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         rates: Rates::new(RateLimits::default()),
         retention: Retention { days_min: 7, grace_h: 24 },
         exports: Exports::default(),
-        searches: api::searching::Searches::new(None, 1),
+        searches: api::searching::Searches::new(None),
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
     }))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::serving::Times;
@@ -29,10 +30,10 @@ pub struct ConnectionArgs {
           value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub idle_timeout_s: u64,
     /// Certificate for TLS, a PEM file with those that lead to its root; unset: no TLS
-    #[arg(long, env = "AUDIT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "AUDIT_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of that certificate, a PEM file that is not encrypted
-    #[arg(long, env = "AUDIT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "AUDIT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// Divides the times of connections, for tests
     #[arg(long, default_value_t = 1, hide = true)]
@@ -47,9 +48,15 @@ impl ConnectionArgs {
     }
 
     /// Where certificate and key are, if there is to be TLS.
-    pub fn tls_files(&self) -> Option<Files> {
-        let (certificate, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
-        Some(Files { certificate, key })
+    pub fn tls_files(&self) -> anyhow::Result<Option<Files>> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Ok(Some(Files { certificate: certificate.clone(), key: key.clone() }))
+            }
+            (None, None) => Ok(None),
+            (Some(_), None) => bail!("AUDIT_TLS_CERT needs AUDIT_TLS_KEY, the certificate's key"),
+            (None, Some(_)) => bail!("AUDIT_TLS_KEY needs AUDIT_TLS_CERT, the key's certificate"),
+        }
     }
 
     /// How many connections there may be, where so many files may be open.

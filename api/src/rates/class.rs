@@ -34,7 +34,7 @@ impl Class {
             "/logs/search" | "/logs/stats" => Self::Search,
             "/logs/export" => Self::Export,
             "/logs/stream" => Self::Stream,
-            _ if method == Method::GET => Self::Read,
+            _ if method.is_safe() => Self::Read,
             _ => Self::Write,
         }
     }
@@ -71,5 +71,29 @@ impl Class {
     /// Every name, for messages.
     pub fn names() -> String {
         Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_as_what_it_does() {
+        for (method, route, class) in [
+            (Method::POST, "/logs", Class::Write),
+            (Method::PATCH, "/tenants/self", Class::Write),
+            (Method::DELETE, "/logs/cleanup", Class::Write),
+            (Method::POST, "/logs/bulk", Class::Bulk),
+            (Method::GET, "/logs", Class::Read),
+            (Method::HEAD, "/logs/{id}", Class::Read),
+            (Method::HEAD, "/logs/search", Class::Search),
+            (Method::GET, "/logs/stats", Class::Search),
+            (Method::GET, "/logs/export", Class::Export),
+            (Method::GET, "/logs/stream", Class::Stream),
+            (Method::POST, "/logs/stream/ticket", Class::Write),
+        ] {
+            assert_eq!(Class::of(&method, route), class, "{method} {route}");
+        }
     }
 }

@@ -81,13 +81,17 @@ fn is_open(app: &App, request: &Request) -> bool {
 }
 
 async fn answer(request: Request, next: Next) -> Response {
+    answer_within(HANDLER_TIMEOUT, request, next).await
+}
+
+async fn answer_within(time: Duration, request: Request, next: Next) -> Response {
     let compressed = request.headers().contains_key(ACCEPT_ENCODING);
     let is_safe = request.method().is_safe();
     let answering = async {
         if compressed { answer_compressed(request, next).await } else { next.run(request).await }
     };
     // The payload may hold anything, so it goes nowhere; the panic hook has logged the place.
-    match timeout(HANDLER_TIMEOUT, AssertUnwindSafe(answering).catch_unwind()).await {
+    match timeout(time, AssertUnwindSafe(answering).catch_unwind()).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::internal("a handler panicked").into_response(),
         Err(_) => too_late(is_safe).into_response(),
@@ -119,7 +123,41 @@ fn is_untagged(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::any;
+
     use super::*;
+
+    /// The answer to a request of a handler that never ends, or of one that does at once.
+    async fn answer_of(method: Method, path: &str) -> Response {
+        let limit =
+            from_fn(|request, next| answer_within(Duration::from_millis(50), request, next));
+        let router = Router::new()
+            .route("/never", any(pending::<StatusCode>))
+            .route("/at-once", any(async || StatusCode::CREATED))
+            .layer(limit);
+        let request = Request::builder().method(method).uri(path).body(Body::empty());
+        router.oneshot(request.expect("a request")).await.expect("an answer")
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_never_ends_is_given_up_and_a_write_of_it_is_not_called_undone() {
+        for (method, code) in [
+            (Method::GET, "\"overloaded\""),
+            (Method::POST, "\"outcome_unknown\""),
+            (Method::DELETE, "\"outcome_unknown\""),
+        ] {
+            let answer = answer_of(method.clone(), "/never").await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{method}");
+            assert!(answer.headers().contains_key("retry-after"), "{method}");
+            let body = axum::body::to_bytes(answer.into_body(), 10_000).await.expect("a body");
+            assert!(String::from_utf8_lossy(&body).contains(code), "{method}: {body:?}");
+            assert_eq!(answer_of(method, "/at-once").await.status(), StatusCode::CREATED);
+        }
+    }
 
     #[test]
     fn everything_below_the_base_needs_a_proof_and_nothing_else_does() {

@@ -189,12 +189,23 @@ impl Store {
         tenant_id: TenantId,
         queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
-        // A UUID's text holds nothing that could end the literal.
-        let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
         let _turn = match &self.turns {
             Some(turns) => Some(turns.take(tenant_id).await?),
             None => None,
         };
+        self.read_past_turns(tenant_id, queries).await
+    }
+
+    /// The same for what is under way, and has bounds of its own for how much of it reads at a
+    /// time: an export or a stream would end, and others of its kind wait with it, because its
+    /// tenant asks for too many pages.
+    pub async fn read_past_turns<T>(
+        &self,
+        tenant_id: TenantId,
+        queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        // A UUID's text holds nothing that could end the literal.
+        let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
         let mut connection = self.reader.acquire().await?;
         let read = async {
             let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;

@@ -43,7 +43,7 @@ pub fn is_crowded(error: &sqlx::Error) -> bool {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub struct Turns {
     connections: usize,
     reads: Arc<Mutex<Reads>>,
 }
@@ -61,12 +61,13 @@ struct OfTenant {
 }
 
 impl Turns {
-    pub(super) fn new(connections: u32) -> Self {
+    /// For so many connections.
+    pub fn new(connections: u32) -> Self {
         Self { connections: connections as usize, reads: Arc::default() }
     }
 
     /// Waits for a turn, unless too many wait already.
-    pub(super) async fn take(&self, tenant_id: TenantId) -> Result<Turn, Crowded> {
+    pub async fn take(&self, tenant_id: TenantId) -> Result<Turn, Crowded> {
         let (turns, place) = self.line_up(tenant_id)?;
         let turn = timeout(TURN_TIMEOUT, turns.acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok).ok_or(Crowded)?;
@@ -98,7 +99,7 @@ fn lock(reads: &Mutex<Reads>) -> MutexGuard<'_, Reads> {
 
 /// A turn to read, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub struct Turn {
     _turn: OwnedSemaphorePermit,
     _place: Place,
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{AppendError, Appended, Request};
 use crate::admission::Permit;
 use crate::store::append::{Outcome, RequestRow};
+use crate::streaming::Fresh;
 
 /// Entries in a batch; one request alone never has more.
 const BATCH_ENTRIES_MAX: usize = ENTRIES_MAX;
@@ -103,6 +104,14 @@ impl Batch {
     /// Whose requests they are.
     pub(super) fn tenants(&self) -> impl Iterator<Item = TenantId> {
         self.requests.iter().map(|pending| pending.request.tenant_id)
+    }
+
+    /// What of it was written just now.
+    pub(super) fn fresh<'a>(&'a self, outcomes: &'a [Outcome]) -> impl Iterator<Item = Fresh<'a>> {
+        self.requests.iter().zip(outcomes).filter_map(|(Pending { request, .. }, outcome)| {
+            let Outcome::Written(written) = *outcome else { return None };
+            Some(Fresh { tenant_id: request.tenant_id, entries: &request.entries, written })
+        })
     }
 
     /// What its entries have.

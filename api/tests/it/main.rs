@@ -38,6 +38,7 @@ mod repair;
 mod searching;
 mod sessions;
 mod settings;
+mod shedding;
 mod statistics;
 mod stream;
 mod stream_hunt;

@@ -31,6 +31,12 @@ struct Answer {
     was_done: bool,
 }
 
+impl Answer {
+    fn came(&self) -> Instant {
+        self.due + Duration::from_micros(self.us.into())
+    }
+}
+
 /// What became of a load.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -97,11 +103,13 @@ impl Seen {
         (refused, self.answers.len())
     }
 
-    /// What was done, so many entries a request, from when it was due.
+    /// What was done, so many entries a request, from when it was due. What was done after the end
+    /// makes no rate: a queue that is worked off then is no goodput.
     pub(super) fn sample(&self, entries_each: u64) -> Sample {
         let mut latencies_us = self.latencies_us(|_| true);
         latencies_us.sort_unstable();
-        let entries = latencies_us.len() as u64 * entries_each;
+        let in_time = self.latencies_us(|answer| answer.came() < self.begun + self.lasts).len();
+        let entries = in_time as u64 * entries_each;
         Sample {
             rate: Some(entries as f64 / self.lasts.as_secs_f64()),
             p50_ms: percentile(&latencies_us, 50),
@@ -137,4 +145,27 @@ pub(super) fn quiet(tenant_id: TenantId, number: u32) -> Vec<Request> {
         Request::post("/logs", tenant_id, false, &entry),
         Request::get("/logs?limit=10", tenant_id),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Answer, Seen};
+
+    #[test]
+    fn what_is_done_after_the_end_or_refused_makes_no_rate() {
+        let begun = Instant::now();
+        let answer = |due_ms, us, was_done| Answer {
+            due: begun + Duration::from_millis(due_ms),
+            us,
+            was_done,
+        };
+        let answers =
+            vec![answer(0, 1_000, true), answer(0, 1_000, false), answer(900, 200_000, true)];
+        let seen = Seen { answers, begun, lasts: Duration::from_secs(1) };
+        let sample = seen.sample(100);
+        assert_eq!((sample.rate, sample.p99_ms), (Some(100.0), Some(200.0)));
+        assert_eq!(seen.refused(), (1, 3));
+    }
 }

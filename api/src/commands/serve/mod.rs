@@ -123,7 +123,7 @@ pub async fn serve(
             grace_h: args.retention_grace_h,
         },
         exports: Exports::default(),
-        searches: Searches::new(index, args.reader_connections),
+        searches: Searches::new(index),
         reads: Reads::default(),
         streams,
     });
@@ -199,7 +199,7 @@ async fn accept(
 }
 
 async fn tls(args: &ServeArgs) -> anyhow::Result<Option<Tls>> {
-    match args.connections.tls_files() {
+    match args.connections.tls_files()? {
         Some(files) => Tls::load(files).await.map(Some),
         None => Ok(None),
     }

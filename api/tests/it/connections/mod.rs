@@ -21,19 +21,19 @@ fn address(base: &str) -> &str {
     base.split_once("://").unwrap().1
 }
 
-async fn connect(base: &str) -> TcpStream {
+pub(crate) async fn connect(base: &str) -> TcpStream {
     TcpStream::connect(address(base)).await.unwrap()
 }
 
 /// A connection whose client's system takes little before it is read.
-async fn connect_narrow(base: &str) -> TcpStream {
+pub(crate) async fn connect_narrow(base: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(NARROW_BYTES).unwrap();
     socket.connect(address(base).parse().unwrap()).await.unwrap()
 }
 
 /// The head of a request as an auditor of a tenant, without its end.
-fn head(method: &str, path: &str, tenant_id: domain::TenantId, role: &str) -> String {
+pub(crate) fn head(method: &str, path: &str, tenant_id: domain::TenantId, role: &str) -> String {
     format!(
         "{method} /api/v1{path} HTTP/1.1\r\nhost: localhost\r\nx-gateway-secret: {SECRET}\r\n\
          x-user-id: alice\r\nx-tenant-id: {tenant_id}\r\nx-user-role: {role}\r\n"
