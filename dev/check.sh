@@ -68,7 +68,7 @@ search_names_indices() {
 scripts() {
   local script
   for script in dev/*.sh .ci/run; do bash -n "$script" || return 1; done
-  python_parses dev/*.py dev/template/*.py dev/trials/*.py localstack/*.py localstack/ready.d/*.py || return 1
+  python_parses dev/*.py dev/schemathesis/*.py dev/template/*.py dev/trials/*.py localstack/*.py localstack/ready.d/*.py || return 1
   modules_parse api/assets/board/*.js api/tests/browser/*.mjs api/tests/browser/scenarios/*.mjs || return 1
   if have shellcheck; then
     shellcheck --external-sources --severity=warning dev/*.sh .ci/run

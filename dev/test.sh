@@ -12,6 +12,7 @@
 #                 AUDIT_TEST_LAMBDA        the zip with the Lambda's program
 #                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
 #                 AUDIT_TEST_BROWSER       the folder with what drives a browser, and a link to that
+#                 AUDIT_TEST_SCHEMATHESIS  the Python that has Schemathesis
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
 set -euo pipefail
 
@@ -66,6 +67,11 @@ install_faketime() {
 fetch_timescale() {
   AUDIT_TEST_TIMESCALE=$(dev/timescale.sh install)
   export AUDIT_TEST_TIMESCALE
+}
+
+fetch_schemathesis() {
+  AUDIT_TEST_SCHEMATHESIS=$(dev/schemathesis.sh install)
+  export AUDIT_TEST_SCHEMATHESIS
 }
 
 fetch_browser() {
@@ -128,6 +134,7 @@ step 'PostgreSQL for tests' start_postgres
 step 'libfaketime for tests' install_faketime
 step 'TimescaleDB for tests' fetch_timescale
 step 'browser for tests' fetch_browser
+step 'Schemathesis for tests' fetch_schemathesis
 step 'SQS and Lambda for tests' start_emulator
 step 'OpenSearch for tests' start_opensearch
 step 'build' build

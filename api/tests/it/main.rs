@@ -22,6 +22,7 @@ mod limits;
 mod lists;
 mod matrix;
 mod model;
+mod openapi;
 mod order;
 mod outage;
 mod pages;
