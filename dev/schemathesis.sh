@@ -27,38 +27,8 @@ AUDIT_CACHE_DIR  where the packages go (default: ~/.cache/audit-log)
 USAGE
 }
 
-# Newer than what the other scripts need.
-python_of_its_own() {
-  local name
-  for name in "${AUDIT_PYTHON:-python3}" python3.13 python3.12 python3.11 python3.14; do
-    if "$name" - 2>/dev/null <<<'import sys, venv, ensurepip
-if sys.version_info < (3, 11): sys.exit(1)
-print(sys.executable)'; then
-      return
-    fi
-  done
-  die "Schemathesis needs Python 3.11 or newer with venv, and none was found" \
-    "install it (Debian, Ubuntu: sudo apt-get install -y python3-venv), or name one by AUDIT_PYTHON"
-}
-
-# One folder for each state of the lock file, moved to its place when whole; the second time is no work.
-install() {
-  local place new python
-  place=$cache/schemathesis-$(fingerprint <"$here/schemathesis/requirements.txt")
-  if [ ! -x "$place/bin/python" ]; then
-    python=$(python_of_its_own)
-    mkdir -p "$cache"
-    new=$(mktemp -d "$cache/schemathesis.new.XXXXXX")
-    say "fetching Schemathesis into $place (once)"
-    { "$python" -m venv "$new" && "$new/bin/python" -m pip --quiet --disable-pip-version-check install \
-      --require-hashes --requirement "$here/schemathesis/requirements.txt" >&2; } ||
-      { rm -rf "$new"; die "pip could not fetch it, see above"; }
-    # Another run may have been faster.
-    mv -T "$new" "$place" 2>/dev/null || [ -x "$place/bin/python" ] || mv "$new" "$place"
-    rm -rf "$new"
-  fi
-  echo "$place/bin/python"
-}
+# A newer Python than the other scripts need.
+install() { need_packages schemathesis "$here/schemathesis/requirements.txt" 11; }
 
 read_document() { "${AUDIT_TEST_SCHEMATHESIS:-$(install)}" -m openapi_spec_validator "$1"; }
 

@@ -33,7 +33,7 @@ test_deployed() {
 
 command=${1:-help}
 [ $# -eq 0 ] || shift
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here
 case $command in
   lint) lint ;;
   test) [ $# -eq 3 ] || { usage >&2; exit 2; }; test_deployed "$@" ;;

@@ -41,4 +41,4 @@ chmod 711 "$dir"
 dir=$(cd "$dir" && pwd -P)
 trap clean_up EXIT
 shift
-PYTHONDONTWRITEBYTECODE=1 "$(need_python)" "$here/trials/$name.py" "$dir" "$@"
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here "$(need_python)" "$here/trials/$name.py" "$dir" "$@"

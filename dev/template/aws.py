@@ -3,38 +3,14 @@
 import contextlib
 import json
 import re
-import sys
-import time
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from promises import Wrong, check, eventually, say
 
 REGION = "us-east-1"
 DEPLOYED_WITHIN_S = 30
-
-
-class Wrong(Exception):
-    """What was deployed is not as it should be."""
-
-
-def check(holds, text):
-    """Ends the run unless something holds."""
-    if not holds:
-        raise Wrong(text)
-
-
-def say(text):
-    """A line of progress."""
-    print(f"    {text}", file=sys.stderr, flush=True)
-
-
-def eventually(holds, within_s, text):
-    """Waits until something holds."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        check(time.monotonic() < deadline, f"not within {within_s} s: {text}")
-        time.sleep(0.1)
 
 
 def denied(call):

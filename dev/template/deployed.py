@@ -18,7 +18,8 @@ import urllib.error
 import urllib.request
 
 import gateway
-from aws import Aws, Stack, check, denied, eventually, say
+from aws import Aws, Stack, denied
+from promises import check, delete_indices, eventually, say
 
 # What fan-out.py, for emulators, leaves to AWS.
 ONLY_IN_TEMPLATE = {"SqsManagedSseEnabled", "RedriveAllowPolicy", "Policy"}
@@ -122,15 +123,6 @@ def message_goes_through(root, aws, stack, search_url, prefix):
 
     eventually(indexed, INDEXED_WITHIN_S, f"{len(wanted)} entries in the index")
     say(f"{len(wanted)} entries went through queue and function into the index")
-
-
-def delete_indices(search_url, prefix):
-    """A node holds only so many."""
-    with urllib.request.urlopen(f"{search_url}/_cat/indices/{prefix}-*?h=index&format=json", timeout=5) as answer:
-        names = [index["index"] for index in json.load(answer)]
-    for name in names:
-        request = urllib.request.Request(f"{search_url}/{name}", method="DELETE")
-        urllib.request.urlopen(request, timeout=10).close()
 
 
 def roles_keep_to_themselves(aws, stack):

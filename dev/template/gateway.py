@@ -9,7 +9,8 @@ import http.server
 import threading
 import urllib.parse
 
-from aws import Stack, check, say
+from aws import Stack
+from promises import check, say
 
 SECRET = "a-secret-that-only-gateway-and-service-know"
 TENANT = "7f3c1c7e-58c5-4a1e-9d0b-0a5d2f1f6b11"

@@ -17,7 +17,8 @@ import uuid
 
 import parts
 from clients import Client, Writers
-from parts import ROOT, Postgres, Service, check, command, eventually, free_port, say
+from parts import ROOT, Postgres, Service, command, free_port
+from promises import check, eventually, say
 
 QUIET_S = 35
 ENTRIES = 20_000

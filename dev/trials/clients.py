@@ -9,7 +9,8 @@ import time
 import urllib.parse
 import uuid
 
-from parts import SECRET, Wrong, check
+from parts import SECRET
+from promises import Wrong, check
 
 # Answers that say that nothing is known, or nothing was done: the same request again, with its key, is safe.
 AGAIN = {408, 429, 500, 502, 503, 504}

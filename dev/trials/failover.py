@@ -17,7 +17,8 @@ import uuid
 
 import parts
 from clients import Client, Writers
-from parts import Postgres, Proxy, Service, check, command, eventually, say
+from parts import Postgres, Proxy, Service, command
+from promises import check, eventually, say
 
 UNDER_LOAD_S = 3
 

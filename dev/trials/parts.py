@@ -2,45 +2,19 @@
 
 import contextlib
 import http.client
-import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
+
+from promises import check, eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "of-the-trial-alone"
 READY_WITHIN_S = 30
-
-
-class Wrong(Exception):
-    """A promise that was not kept."""
-
-
-def check(holds, text):
-    """Ends the trial unless something holds."""
-    if not holds:
-        raise Wrong(text)
-
-
-def say(text):
-    """A line of progress."""
-    print(f"    {text}", file=sys.stderr, flush=True)
-
-
-def eventually(holds, within_s, text):
-    """Waits until something holds; what it gave."""
-    deadline = time.monotonic() + within_s
-    while not (found := holds()):
-        check(time.monotonic() < deadline, f"not within {within_s} s: {text}")
-        time.sleep(0.1)
-    return found
 
 
 def script(*words, **settings):
@@ -80,15 +54,6 @@ def settings(folder, database_url, zip_path, search_url, prefix):
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
-
-
-def delete_indices(search_url, prefix):
-    """A node holds only so many."""
-    with urllib.request.urlopen(f"{search_url}/_cat/indices/{prefix}-*?h=index&format=json", timeout=10) as answer:
-        names = [index["index"] for index in json.load(answer)]
-    for name in names:
-        request = urllib.request.Request(f"{search_url}/{name}", method="DELETE")
-        urllib.request.urlopen(request, timeout=10).close()
 
 
 def port_answers(port):

@@ -18,7 +18,8 @@ import uuid
 
 import parts
 from clients import Client
-from parts import Postgres, Service, check, command, eventually, say
+from parts import Postgres, Service, command
+from promises import check, delete_indices, eventually, say
 
 TENANT = str(uuid.uuid4())
 FRAMES_WITHIN_S = 20
@@ -149,7 +150,7 @@ def main():
     finally:
         for service in services:
             service.end()
-        parts.delete_indices(search_url, prefix)
+        delete_indices(search_url, prefix)
 
 
 def trial(database, backup, services, settings, search_url, prefix):

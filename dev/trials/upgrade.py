@@ -16,7 +16,8 @@ import uuid
 
 import parts
 from clients import Client, Writers
-from parts import Postgres, Service, check, command, eventually, say
+from parts import Postgres, Service, command
+from promises import check, delete_indices, eventually, say
 
 BESIDE_S = 3
 INDEXED_WITHIN_S = 60
@@ -71,7 +72,7 @@ def main():
     finally:
         for service in services:
             service.end()
-        parts.delete_indices(search_url, prefix)
+        delete_indices(search_url, prefix)
 
 
 main()
