@@ -252,8 +252,6 @@ async fn look(app: &App, plan: &Plan<'_>, settled: i64) -> Result<Part, Refusal>
     let range = plan.log_range(settled);
     // Seen before, in one look: so it has an end that is near enough, and is wanted whole.
     let is_whole = matches!(plan.stage, Stage::Within { .. });
-    let turns = &app.searches.turns;
-    let entries = range.last.seq - range.first.seq + 1;
-    let (_turn, reach) = turns.take(plan.wanted.tenant_id, entries, is_whole).await?;
-    log::look(&app.store, &plan.wanted, &range, plan.keep(settled), reach).await
+    let by = (&app.store, &app.searches.turns);
+    log::look(by, &plan.wanted, &range, plan.keep(settled), is_whole).await
 }

@@ -123,8 +123,8 @@ impl<'w> Plan<'w> {
                     Refusal::Lost(Lost::Expired { oldest })
                 }));
             }
-            Progress::Newest { below } => Stage::Newest { next: under(below) },
-            Progress::Below { below } => Stage::Window { top: under(below) },
+            Progress::Newest { below } => Stage::Newest { next: Edge::below(below) },
+            Progress::Below { below } => Stage::Window { top: Edge::below(below) },
             Progress::Within { top, bottom, after } => Stage::Within { top, bottom, after },
             Progress::Ranked { after } => Stage::Ranked { after },
         };
@@ -228,11 +228,6 @@ fn start(sort: Sort, until: Place) -> Stage {
         Sort::Newest => Stage::Newest { next: Edge::of(until) },
         Sort::Relevance => Stage::Window { top: Edge::of(until) },
     }
-}
-
-/// The entry below a place.
-fn under(place: Place) -> Edge {
-    Edge { at: place.recorded_at, seq: place.seq.get() - 1 }
 }
 
 /// What is wrong with the head that a cursor's first page saw: all below it is as it was then, as

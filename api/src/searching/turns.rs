@@ -15,19 +15,39 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Refusal, TAIL_SHORT};
+use super::Refusal;
 use crate::error::ApiError;
-use crate::store::matches::{LOOKED_AT_MAX, Reach, TIME_MAX};
 use crate::store::turns;
 
 /// Processors for each turn: with its rests, a look takes half of one.
 const PROCESSORS: usize = 2;
 
 /// How long a search waits for a turn before it makes do with less.
-const TURN_TIMEOUT: Duration = Duration::from_millis(500);
+const PAGE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long one waits that cannot.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a long look is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Totals beside a page that is full: not worth waiting for.
+    Totals,
+    /// A page that may be shorter.
+    Page,
+    /// A window that is ranked on several pages.
+    Whole,
+}
+
+impl Need {
+    fn wait(self) -> Duration {
+        match self {
+            Self::Totals => Duration::ZERO,
+            Self::Page => PAGE_TIMEOUT,
+            Self::Whole => WHOLE_TIMEOUT,
+        }
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -37,7 +57,7 @@ pub(super) struct Turns {
     all: Arc<Semaphore>,
 }
 
-/// A turn, if one is needed and was to be had.
+/// A turn; it is given back when it has rested.
 #[derive(Debug)]
 pub(super) struct Turn {
     permit: Option<Permit>,
@@ -60,39 +80,23 @@ impl Turns {
         Self { own, all: Arc::new(Semaphore::new(turns)) }
     }
 
-    /// Waits for a turn to look at so many entries; how far the look may go.
+    /// Waits for a turn, as long as it is worth it; `None` when none was to be had.
     pub(super) async fn take(
         &self,
         tenant_id: TenantId,
-        entries: i64,
-        is_whole: bool,
-    ) -> Result<(Turn, Reach), Refusal> {
-        if entries <= TAIL_SHORT {
-            return Ok((Turn::new(None), reach(LOOKED_AT_MAX, is_whole)));
-        }
-        let wait = if is_whole { WHOLE_TIMEOUT } else { TURN_TIMEOUT };
+        need: Need,
+    ) -> Result<Option<Turn>, Refusal> {
         let waiting = async {
             let own = self.own.take(tenant_id).await.ok()?;
             Some((own, Arc::clone(&self.all).acquire_owned().await.ok()?))
         };
-        let permit = timeout(wait, waiting).await.ok().flatten();
-        if permit.is_none() && is_whole {
+        let permit = timeout(need.wait(), waiting).await.ok().flatten();
+        if permit.is_none() && need == Need::Whole {
             let detail = "too many searches read the log at this moment: try again";
             let error = ApiError::new(ProblemCode::Overloaded, detail).retry_after(1);
             return Err(Refusal::Failed(error));
         }
-        let reach = reach(if permit.is_some() { LOOKED_AT_MAX } else { TAIL_SHORT }, is_whole);
-        Ok((Turn::new(permit), reach))
-    }
-}
-
-fn reach(entries: i64, is_whole: bool) -> Reach {
-    Reach { entries, lasts: (!is_whole).then_some(TIME_MAX) }
-}
-
-impl Turn {
-    fn new(permit: Option<Permit>) -> Self {
-        Self { permit, begun: Instant::now() }
+        Ok(permit.map(|permit| Turn { permit: Some(permit), begun: Instant::now() }))
     }
 }
 
@@ -116,41 +120,33 @@ mod tests {
 
     use super::*;
 
-    const LONG: i64 = TAIL_SHORT + 1;
-
     fn tenant(n: u128) -> TenantId {
         TenantId::new(Uuid::from_u128(n))
     }
 
-    fn entries((_, reach): &(Turn, Reach)) -> i64 {
-        reach.entries
-    }
-
     #[tokio::test]
-    async fn who_gets_no_turn_looks_at_less_and_a_turn_rests_as_long_as_it_was_used() {
+    async fn who_gets_no_turn_makes_do_and_a_turn_rests_as_long_as_it_was_used() {
         let turns = Turns::new(1);
-        let first = turns.take(tenant(1), LONG, false).await.expect("a turn");
-        assert_eq!(entries(&first), LOOKED_AT_MAX);
+        let take = async |n, need| turns.take(tenant(n), need).await.expect("no refusal");
+        let first = take(1, Need::Page).await;
+        assert!(first.is_some());
         let begun = Instant::now();
-        let second = turns.take(tenant(2), LONG, false).await.expect("less");
-        assert_eq!(entries(&second), TAIL_SHORT);
-        assert!(begun.elapsed() >= TURN_TIMEOUT, "it has waited");
-        let third = turns.take(tenant(1), TAIL_SHORT, false).await.expect("it needs no turn");
-        assert_eq!(entries(&third), LOOKED_AT_MAX);
-        assert_eq!(first.1.lasts, Some(TIME_MAX));
+        assert!(take(2, Need::Totals).await.is_none());
+        assert!(begun.elapsed() < PAGE_TIMEOUT, "totals are not waited for");
+        assert!(take(2, Need::Page).await.is_none());
+        assert!(begun.elapsed() >= PAGE_TIMEOUT, "a page is");
         let dropped = Instant::now();
-        drop((first, second, third));
-        let rested = turns.take(tenant(1), LONG, true).await.expect("a turn after a rest");
-        assert!(dropped.elapsed() >= TURN_TIMEOUT, "the first was used for that long");
-        assert_eq!(rested.1, Reach { entries: LOOKED_AT_MAX, lasts: None });
-        let refused = turns.take(tenant(1), LONG, true).await;
+        drop(first);
+        let rested = take(1, Need::Whole).await;
+        assert!(rested.is_some() && dropped.elapsed() >= PAGE_TIMEOUT, "it was used for that long");
+        let refused = turns.take(tenant(1), Need::Whole).await;
         assert!(matches!(refused, Err(Refusal::Failed(_))), "what must be whole is not cut");
     }
 
     #[tokio::test]
     async fn one_tenants_long_looks_leave_a_turn_for_others() {
         let turns = Turns::new(4);
-        let look = |n| turns.take(tenant(n), LONG, false).now_or_never();
+        let look = |n| turns.take(tenant(n), Need::Page).now_or_never();
         let held: Vec<_> = (0..9).filter_map(|_| look(1)).collect();
         assert_eq!(held.len(), 3, "of four turns");
         assert!(look(2).is_some());
