@@ -161,10 +161,8 @@ fn any_of<T: Ord>(values: &mut Vec<T>, value: T) -> Result<(), Why> {
     Ok(())
 }
 
-/// The values are in the order of their texts.
 fn is_any_of<T>(values: &[T], text: fn(&T) -> &str, value: Option<&str>) -> bool {
-    let is_among = |value| values.binary_search_by(|one| text(one).cmp(value)).is_ok();
-    values.is_empty() || value.is_some_and(is_among)
+    values.is_empty() || value.is_some_and(|value| values.iter().any(|one| text(one) == value))
 }
 
 /// A parameter that makes no filter, and what to do about it.

@@ -1,6 +1,6 @@
 //! Entries that outlive the row they were read from, for matching them later.
 
-use crate::{Place, Severity, StoredEntry, Timestamp};
+use crate::{Marks, Place, Severity, StoredEntry, Timestamp};
 
 /// Fields of an entry that are text.
 const TEXTS: usize = 14;
@@ -9,6 +9,7 @@ const TEXTS: usize = 14;
 #[derive(Debug)]
 pub struct KeptEntry {
     place: Place,
+    marks: Marks,
     occurred_at: Timestamp,
     severity: Severity,
     text: Box<str>,
@@ -33,6 +34,7 @@ impl KeptEntry {
         }
         Self {
             place: entry.place,
+            marks: Marks::of(entry),
             occurred_at: entry.occurred_at,
             severity: entry.severity,
             text: text.into_boxed_str(),
@@ -44,6 +46,11 @@ impl KeptEntry {
     /// Where it stands.
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// What a sieve looks at.
+    pub fn marks(&self) -> Marks {
+        self.marks
     }
 
     /// Bytes of its text.

@@ -19,7 +19,7 @@ use super::frames::{Framer, seq};
 use crate::store::streaming::After;
 
 /// What the ring of one log holds.
-pub const RING_BYTES_MAX: usize = 4 << 20;
+pub const RING_BYTES_MAX: usize = 8 << 20;
 
 /// What all rings hold together.
 pub const RINGS_BYTES_MAX: usize = 64 << 20;
@@ -32,7 +32,7 @@ pub const KEPT_FOR: Duration = Duration::from_secs(10);
 const ENTRIES_A_MS: u64 = 5;
 
 /// The longest such quiet.
-const QUIET_MAX: Duration = Duration::from_millis(40);
+const QUIET_MAX: Duration = Duration::from_millis(80);
 
 /// What an entry takes beside its texts, with its frame.
 const ITEM_BYTES: usize = 1_024;
@@ -71,6 +71,8 @@ impl Item {
 pub enum Next {
     /// This entry.
     Item(Arc<Item>),
+    /// So many were passed over, and more may come.
+    Passed,
     /// Nothing yet.
     UpToDate,
     /// Look into the log.
@@ -161,22 +163,32 @@ impl Feed {
         }
     }
 
-    /// What comes after a place that was in the log in that epoch.
-    pub fn next(&self, after: After, epoch: u64) -> Next {
+    /// The next entry to let through behind a place that was in the log in that epoch; the place
+    /// moves past it, and past those before it, at most so many.
+    ///
+    /// Everybody waits meanwhile: what says which ones to let through is quick.
+    pub fn next(
+        &self,
+        after: &mut After,
+        epoch: u64,
+        passed_max: i64,
+        lets_through: impl Fn(&KeptEntry) -> bool,
+    ) -> Next {
         let ring = self.ring();
         if ring.epoch != epoch {
             return Next::InTheLog;
         }
-        let seq_wanted = seq(after) + 1;
-        if seq_wanted > seq(ring.end) {
-            return Next::UpToDate;
+        for _ in 0..passed_max {
+            if seq(*after) >= seq(ring.end) {
+                return Next::UpToDate;
+            }
+            let Some(item) = ring.behind(*after) else { return Next::InTheLog };
+            *after = Some(item.entry.place());
+            if lets_through(&item.entry) {
+                return Next::Item(Arc::clone(item));
+            }
         }
-        let index = usize::try_from(seq_wanted - seq(ring.begin) - 1).ok();
-        match index.and_then(|index| Some((ring.place_before(index)?, ring.items.get(index)?))) {
-            // It comes after its predecessor and after no other entry that had the same number.
-            Some((before, item)) if before == after => Next::Item(Arc::clone(item)),
-            _ => Next::InTheLog,
-        }
+        Next::Passed
     }
 
     /// The epoch in which places are looked up from now on.
@@ -311,6 +323,13 @@ impl Feed {
 }
 
 impl Ring {
+    /// The entry that comes after this one, and after no other that had the same number.
+    fn behind(&self, after: After) -> Option<&Arc<Item>> {
+        let index = usize::try_from(seq(after) - seq(self.begin)).ok()?;
+        let before = self.place_before(index)?;
+        self.items.get(index).filter(|_| before == after)
+    }
+
     /// Where the entry before one of the items stands.
     fn place_before(&self, index: usize) -> Option<After> {
         match index.checked_sub(1) {

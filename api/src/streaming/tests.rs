@@ -121,7 +121,7 @@ fn wanted(kind: u8) -> Wanted {
         2 => action("EVEN"),
         _ => action("NEVER"),
     };
-    Wanted { selection: filter.into(), include_self: true }
+    Wanted::new(filter.into(), true)
 }
 
 fn stored(made: Made) -> StoredEntry<'static> {
@@ -151,7 +151,8 @@ fn item(made: Made) -> Item {
 }
 
 fn takes(course: &Course, made: Made) -> bool {
-    course.wanted.takes(&stored(made))
+    let entry = stored(made);
+    course.wanted.lets_through(&KeptEntry::of(&entry)) && course.wanted.takes_filtered(&entry)
 }
 
 impl Model {
