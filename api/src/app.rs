@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::admission::Admission;
 use crate::export::slots::Exports;
 use crate::identity::Authenticator;
+use crate::metrics::Metrics;
 use crate::reads::Reads;
 use crate::retention::Retention;
 use crate::searching::Searches;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub reads: Reads,
     /// Who watches logs as they grow.
     pub streams: Streams,
+    /// What an operator sees of it.
+    pub metrics: Metrics,
 }
 
 impl App {

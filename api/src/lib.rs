@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod linger;
 pub mod logging;
+pub mod metrics;
 pub mod own;
 pub mod poke;
 pub mod query;

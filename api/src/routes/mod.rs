@@ -18,6 +18,9 @@ use crate::board;
 /// Where the service's own routes begin.
 pub const BASE: &str = "/api/v1";
 
+/// Routes that a prober asks, outside of the base.
+pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// Routes and the list of them, so that tests can walk all.
 struct Routes {
     router: Router<App>,
@@ -88,8 +91,8 @@ pub fn router(app: App) -> Router {
 /// outside of the routes, so that a refusal shows nothing of them, not even in `Allow`.
 pub fn around(base: Router<App>, app: App) -> Router {
     let routes = Router::new()
-        .route("/healthz", on(MethodFilter::GET, health::healthz))
-        .route("/readyz", on(MethodFilter::GET, health::readyz))
+        .route(PROBES[0], on(MethodFilter::GET, health::healthz))
+        .route(PROBES[1], on(MethodFilter::GET, health::readyz))
         .route(
             &format!("{BASE}{}/{{version}}/{{file}}", board::PATH),
             on(MethodFilter::GET, logs::board::file),

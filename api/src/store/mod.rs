@@ -18,6 +18,7 @@ pub mod installation;
 pub mod marks;
 pub mod matches;
 pub mod migrations;
+pub mod monitoring;
 pub mod pages;
 pub mod partitions;
 pub mod places;
@@ -33,7 +34,10 @@ pub mod tenants;
 pub mod tickets;
 pub mod walk;
 
+use std::fmt;
 use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::{TenantId, Timestamp};
@@ -144,7 +148,7 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
 }
 
 /// The three pools' worth of connections that a service needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     /// For handlers that read.
     pub reader: PgPool,
@@ -154,6 +158,32 @@ pub struct Store {
     pub writer_options: PgConnectOptions,
     /// For upkeep and for settling lost answers, which must not wait for a pool.
     pub worker_options: PgConnectOptions,
+    /// Reads that wait for a connection.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Without the options: they hold passwords.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pools = (&self.reader, &self.worker);
+        f.debug_struct("Store").field("pools", &pools).finish_non_exhaustive()
+    }
+}
+
+/// One that waits, until dropped.
+struct Wait<'s>(&'s AtomicUsize);
+
+impl<'s> Wait<'s> {
+    fn begin(waiting: &'s AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Store {
@@ -167,7 +197,13 @@ impl Store {
             worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
             worker_options: connect_options(&urls.worker)?,
             writer_options: connect_options(&urls.writer)?,
+            waiting: Arc::default(),
         })
+    }
+
+    /// How many reads wait for a connection.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Runs queries in a transaction that reads, and sees this tenant alone.
@@ -178,7 +214,9 @@ impl Store {
     ) -> sqlx::Result<T> {
         // A UUID's text holds nothing that could end the literal.
         let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
+        let wait = Wait::begin(&self.waiting);
         let mut connection = self.reader.acquire().await?;
+        drop(wait);
         let read = async {
             let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
             let found = queries(&mut transaction).await?;

@@ -28,7 +28,24 @@ pub(crate) enum Fault {
     Lost,
 }
 
+/// Every fault's word.
+pub(crate) const FAULTS: [&str; 8] = [
+    "refused",
+    "head_held",
+    "took_long",
+    "clocks_apart",
+    "no_partition",
+    "failed",
+    "unreachable",
+    "lost",
+];
+
 impl Fault {
+    /// Its word, for metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        FAULTS[self as usize]
+    }
+
     /// An error *answer* means that the transaction was rolled back; anything else leaves it open.
     pub(crate) fn of(error: &sqlx::Error) -> Self {
         match error {

@@ -20,9 +20,11 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+pub(crate) use self::fault::FAULTS;
 use self::fault::Fault;
 use self::queue::{Batch, Pending, Queue};
 use crate::admission::Permit;
+use crate::metrics::Metrics;
 use crate::relay::Bell;
 use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
 use crate::store::{self, DbRole, marks};
@@ -130,6 +132,7 @@ impl LogWriter {
         upkeep: Arc<Notify>,
         bell: Bell,
         streams: Streams,
+        metrics: Metrics,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -139,6 +142,7 @@ impl LogWriter {
             upkeep,
             bell,
             streams,
+            metrics,
             session: None,
             used_at: Instant::now(),
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
@@ -160,6 +164,11 @@ impl LogWriter {
         answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }
 
+    /// How many requests wait to be taken.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Refuses what comes from now on; what is queued is still written.
     pub fn stop(&self) {
         self.queue.close();
@@ -177,6 +186,7 @@ struct Writer {
     bell: Bell,
     /// The same for those who watch.
     streams: Streams,
+    metrics: Metrics,
     session: Option<PgConnection>,
     /// When the session last answered.
     used_at: Instant,
@@ -202,7 +212,11 @@ impl Writer {
         let mut parts = vec![batch];
         while let Some(batch) = parts.pop() {
             let started = Instant::now();
-            match self.call(&batch, batch.skip_held).await {
+            let called = self.call(&batch, batch.skip_held).await;
+            if let Err(fault) = &called {
+                self.metrics.writing.failed(fault.as_str());
+            }
+            match called {
                 Ok(outcomes) => self.answer(batch, outcomes),
                 Err(Fault::Refused) if batch.requests.len() > 1 => parts.extend(batch.halve()),
                 Err(Fault::HeadHeld | Fault::TookLong) if !batch.skip_held => {
@@ -228,6 +242,7 @@ impl Writer {
         match self.settle().await {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
                 self.ring(&batch);
+                self.count(&batch, outcomes.iter().map(Option::as_ref));
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
                     pending.answer(outcome);
                 }
@@ -243,6 +258,7 @@ impl Writer {
 
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
         self.ring(&batch);
+        self.count(&batch, outcomes.iter().map(Some));
         for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
             let tenant_id = pending.request.tenant_id;
             match outcome {
@@ -252,6 +268,17 @@ impl Writer {
             }
             pending.answer(Some(outcome));
         }
+    }
+
+    /// Counts what is in the log now.
+    fn count<'o>(&self, batch: &Batch, outcomes: impl Iterator<Item = Option<&'o Outcome>>) {
+        let written = batch
+            .requests
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Some(Outcome::Written(_))));
+        let entries = written.map(|(pending, _)| pending.request.entries.len()).sum();
+        self.metrics.writing.committed(entries);
     }
 
     /// Tells that logs have grown.
@@ -266,7 +293,9 @@ impl Writer {
         self.call.batch += 1;
         let rows: Vec<RequestRow<'_>> = batch.requests.iter().map(Pending::row).collect();
         let calling = append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
+        let begun = Instant::now();
         let called = timeout(CALL_TIMEOUT, calling).await;
+        self.metrics.writing.called(batch.entries(), batch.bytes(), begun.elapsed());
         self.used_at = Instant::now();
         if batch.bytes() > SESSION_BYTES_MAX {
             session.shrink_buffers();

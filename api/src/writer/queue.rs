@@ -104,6 +104,11 @@ impl Batch {
         self.requests.iter().map(|pending| pending.request.tenant_id)
     }
 
+    /// How many entries it has.
+    pub(super) fn entries(&self) -> usize {
+        self.requests.iter().map(|pending| pending.request.entries.len()).sum()
+    }
+
     /// What its entries have.
     pub(super) fn bytes(&self) -> usize {
         self.requests.iter().map(|pending| pending.bytes).sum()
@@ -151,6 +156,11 @@ impl Queue {
         drop(waiting);
         self.came.notify_one();
         true
+    }
+
+    /// How many requests wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_tenant.values().map(VecDeque::len).sum()
     }
 
     /// Refuses what comes from now on.

@@ -19,6 +19,7 @@ mod idempotency;
 mod isolation;
 mod lists;
 mod matrix;
+mod metrics;
 mod model;
 mod order;
 mod outage;

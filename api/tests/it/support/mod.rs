@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod deployed;
 pub(crate) mod events;
 pub(crate) mod exporter;
+pub(crate) mod exposition;
 pub(crate) mod fan_out;
 pub(crate) mod history;
 pub(crate) mod index;
