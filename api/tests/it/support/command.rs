@@ -8,6 +8,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::said;
+
 /// What a command that ended left behind.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -28,7 +30,9 @@ pub(crate) async fn run(args: &[&str], env: &[(&str, &str)]) -> Ended {
     let output = output.unwrap_or_else(|_| panic!("audit-log {args:?} {env:?} did not end"));
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    let stderr = text(stderr);
+    said::keep_said(&stderr);
+    Ended { code: status.code(), stdout: text(stdout), stderr }
 }
 
 /// Starts a command that the test will kill.
@@ -76,6 +80,8 @@ impl Running {
         let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status();
         assert!(killed.unwrap().success());
         let ended = timeout(Duration::from_secs(20), self.child.wait()).await;
-        (ended.unwrap().unwrap().code(), self.log.await.unwrap())
+        let log = self.log.await.unwrap();
+        said::keep_said(&log.join("\n"));
+        (ended.unwrap().unwrap().code(), log)
     }
 }

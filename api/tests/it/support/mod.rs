@@ -18,6 +18,7 @@ pub(crate) mod past;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod queue;
+pub(crate) mod said;
 pub(crate) mod seeds;
 pub(crate) mod service;
 pub(crate) mod socket;
