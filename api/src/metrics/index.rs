@@ -78,3 +78,19 @@ impl Index {
         self.deleted.inc_by(deleted);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lacks_in_one_log_is_not_made_good_by_another() {
+        let mut seen = Seen::default();
+        seen.note((1, 10), 10);
+        seen.note((5, 8), 1);
+        seen.note((1, 2), 4);
+        // A range of nothing.
+        seen.note((3, 2), 0);
+        assert_eq!(seen, Seen { compared: 4, lacking: 3, surplus: 2 });
+    }
+}

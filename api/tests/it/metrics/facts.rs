@@ -18,7 +18,7 @@ use crate::support::service::{Service, free_port};
 use crate::support::{exposition, queue};
 
 /// Scrapes until something is so.
-async fn seen(what: &str, watched: &Watched, is_so: impl Fn(&Scrape) -> bool) {
+pub(super) async fn seen(what: &str, watched: &Watched, is_so: impl Fn(&Scrape) -> bool) {
     eventually(what, SEEN_WITHIN, async || is_so(&watched.scrape().await)).await;
 }
 
@@ -81,7 +81,7 @@ async fn a_snapshot_that_somebody_keeps_is_told_with_its_age_and_forgotten() {
     .await;
     let told = watched.scrape().await.get(age);
     let real = kept.elapsed().as_secs_f64();
-    assert!(told <= real + 1.0 && told > real - 12.0, "{told} s, and it was {real} s");
+    assert!(told <= real + 3.0 && told > real - 12.0, "{told} s, and it was {real} s");
     keeper.execute("commit").await.unwrap();
     seen("it is gone", &watched, |scrape| scrape.get(age) < 6.0).await;
 }
@@ -197,7 +197,7 @@ async fn those_who_look_at_once_ask_once() {
             tokio::join!(watched.scrape(), watched.scrape(), watched.scrape());
         assert_eq!((one.len(), other.len()), (third.len(), third.len()));
     }
-    assert!(sessions().await <= before + 2, "a scrape opens connections");
+    assert!(sessions().await <= before + 3, "a scrape opens connections");
 }
 
 #[tokio::test(flavor = "multi_thread")]
