@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check fmt soak bench bench-read bench-search bench-stream clean-data
+.PHONY: help run up down test check fmt soak bench bench-read bench-search bench-stream bench-overload clean-data
 AUDIT_DATA_DIR ?= data
 export AUDIT_DATA_DIR
 
@@ -42,6 +42,9 @@ bench-search: ## the way to the search index, searches there, and an outage, eac
 
 bench-stream: ## from a commit to those who watch, and what watching costs
 	@dev/bench.sh stream
+
+bench-overload: ## what becomes of others while too much is asked for
+	@dev/bench.sh overload
 
 clean-data: ## delete what `make run` and `make up` have stored, after asking
 	@read -rp 'delete the databases and the index in $(AUDIT_DATA_DIR)? type yes: ' answer; \

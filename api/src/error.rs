@@ -15,6 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::identity::{InvalidIdentity, Unproved};
+use crate::store::turns::is_crowded;
 use crate::writer::AppendError;
 
 /// Problems of single fields that one answer lists.
@@ -271,6 +272,10 @@ impl From<sqlx::Error> for ApiError {
         match error {
             sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
                 Self::internal(error)
+            }
+            error if is_crowded(&error) => {
+                let detail = "too many read at this moment; nothing was done: try again";
+                Self::new(ProblemCode::Overloaded, detail).retry_after(1)
             }
             // The text of a database's error may quote values; its code does not.
             sqlx::Error::Database(answer) => {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::ProblemNote;
 use crate::metrics::{self, Metrics};
+use crate::rates::Allowance;
 use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,6 +34,7 @@ struct FactsInner {
     route: OnceLock<MatchedPath>,
     tenant_id: OnceLock<TenantId>,
     entries: AtomicUsize,
+    allowance: OnceLock<Allowance>,
 }
 
 impl Facts {
@@ -49,6 +51,7 @@ impl Facts {
             route: OnceLock::new(),
             tenant_id: OnceLock::new(),
             entries: AtomicUsize::new(0),
+            allowance: OnceLock::new(),
         }))
     }
 
@@ -60,6 +63,11 @@ impl Facts {
     /// Whose log the request is about.
     pub fn set_tenant(&self, tenant_id: TenantId) {
         let _ = self.0.tenant_id.set(tenant_id);
+    }
+
+    /// How much more of this the tenant may do.
+    pub fn set_allowance(&self, allowance: Allowance) {
+        let _ = self.0.allowance.set(allowance);
     }
 
     /// How many entries it wrote or read.
@@ -100,9 +108,13 @@ impl RequestLog {
         Self { facts, method: request.method().clone(), probe, started: Instant::now() }
     }
 
-    /// Logs the event, counts it, and returns the request's id to the caller.
+    /// Logs the event, counts it, and returns the request's id to the caller, and how it stands with
+    /// limits.
     pub(crate) fn end(self, response: &mut Response, metrics: &Metrics) {
         response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
+        if let Some(allowance) = self.facts.0.allowance.get() {
+            allowance.tell(response.headers_mut());
+        }
         let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
         log(&self.facts, self.method.as_str(), route, response, self.started);
         let counted = if route.is_empty() { self.probe.unwrap_or(metrics::OTHER) } else { route };

@@ -51,6 +51,16 @@ impl KeptEntry {
         self.text.len()
     }
 
+    /// As many bytes as its texts can take in JSON, with all their escapes.
+    pub fn json_bytes_max(&self) -> usize {
+        let escapes = self.text.bytes().map(|byte| match byte {
+            b'"' | b'\\' => 1,
+            0..0x20 => 5,
+            _ => 0,
+        });
+        self.text.len() + escapes.sum::<usize>()
+    }
+
     /// The entry, as it was.
     pub fn entry(&self) -> StoredEntry<'_> {
         StoredEntry {
@@ -103,15 +113,19 @@ fn texts<'a>(entry: &StoredEntry<'a>) -> [Option<&'a str>; TEXTS] {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
-    use crate::Seq;
+    use crate::{LogOwner, Seq, TenantId};
+
+    /// What an entry's JSON has beside its texts.
+    const NAMES_BYTES_MAX: usize = 600;
 
     proptest! {
         #[test]
         fn a_kept_entry_is_the_entry(
-            must in prop::array::uniform4(".{0,5}"),
-            may in prop::array::uniform10(proptest::option::of(".{0,5}")),
+            must in prop::array::uniform4("(.|\\p{C}|[\"\\\\]){0,5}"),
+            may in prop::array::uniform10(proptest::option::of("(.|\\p{C}|[\"\\\\]){0,5}")),
         ) {
             let [recorded_by, user_id, action, resource_type] = must.each_ref().map(String::as_str);
             let [user_name, session_id, request_id, resource_id, message, rest @ ..] =
@@ -126,6 +140,9 @@ mod tests {
             };
             let kept = KeptEntry::of(&entry);
             prop_assert_eq!(kept.entry(), entry);
+            let mut json = Vec::new();
+            entry.write_json(&LogOwner::of(TenantId::new(Uuid::nil())), &mut json);
+            prop_assert!(json.len() <= kept.json_bytes_max() + NAMES_BYTES_MAX);
         }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use domain::{Place, Rank, StoredEntry};
 use search::{FacetField, Sort};
 
-use super::{Refusal, Searches, Wanted};
+use super::{Refusal, Wanted};
 use crate::store::Store;
-use crate::store::matches::{self, Looked};
+use crate::store::matches::{self, Looked, Reach};
 use crate::store::range::Range;
 
 /// An entry that matches.
@@ -63,8 +62,8 @@ pub(super) struct Keep {
     pub(super) up_to: i64,
     /// So many.
     pub(super) most: usize,
-    /// Whether to go on, and count, when they are.
-    pub(super) counts_on: bool,
+    /// When they are, it goes on and counts up to this.
+    pub(super) count_to: u64,
 }
 
 /// What a look at the log has brought; by default, at a range without a single entry.
@@ -78,29 +77,28 @@ pub(super) struct Part {
     pub(super) looked: Looked,
 }
 
-/// Looks at a range of the log; waits for a turn where it is long.
+/// Looks at a range of the log.
 pub(super) async fn look(
-    (store, searches): (&Store, &Searches),
+    store: &Store,
     wanted: &Wanted<'_>,
     range: &Range,
     keep: Keep,
-    lasts: Option<Duration>,
+    reach: Reach,
 ) -> Result<Part, Refusal> {
     if range.first.seq > range.last.seq {
         return Ok(Part::default());
     }
-    let _turn = searches.turn(range.last.seq - range.first.seq).await?;
     let (mut matches, mut tally) = (Vec::new(), Tally::default());
     let take = |entry: &StoredEntry<'_>| {
         tally.add(entry, wanted.facets);
         if entry.place.seq.get() <= keep.up_to && matches.len() < keep.most {
             matches.push(Match { place: entry.place, score: score(wanted, entry) });
         }
-        let full = matches.len() >= keep.most && !keep.counts_on;
+        let full = matches.len() >= keep.most && tally.entries >= keep.count_to;
         if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let looking = store.read(wanted.tenant_id, async |db| {
-        matches::look(db, wanted.tenant_id, wanted.selection, range, lasts, take).await
+        matches::look(db, wanted.tenant_id, wanted.selection, range, reach, take).await
     });
     let looked = looking.await?;
     Ok(Part { matches, tally, looked })

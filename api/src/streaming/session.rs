@@ -376,7 +376,8 @@ impl Session {
     }
 
     async fn send_item(&mut self, outlet: &mut Outlet, item: &Arc<Item>) -> Result<(), End> {
-        self.send_entry(outlet, item.entry.place(), item.frame.clone()).await
+        let frame = item.frame(&self.watch.feed.framer);
+        self.send_entry(outlet, item.entry.place(), frame).await
     }
 
     async fn send_entry(

@@ -54,6 +54,10 @@ pub async fn record(
         let key = key.of(caller.defaults.recorded_by.as_str(), &body.bytes)?;
         Ok::<_, ApiError>((read(body.media, body.text()?)?, key))
     })?;
+    if let Some(allowance) = &caller.allowance {
+        // The first was taken before it was known how many there are.
+        allowance.owe(items.len().saturating_sub(1));
+    }
     let appended = append(&app, &caller, &body.permit, key.as_ref(), |context| {
         body.work(|| check(&items, context, partial))
     })

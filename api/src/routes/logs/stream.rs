@@ -17,6 +17,7 @@ use crate::error::{ApiError, shutting_down};
 use crate::identity::caller::LogAuditor;
 use crate::identity::{Proof, ticket};
 use crate::query::{Parameters, invalid};
+use crate::serving::OwnPace;
 use crate::store::streaming::After;
 use crate::streaming::course::Wanted;
 use crate::streaming::{Opening, Session};
@@ -124,5 +125,5 @@ fn events(session: Session) -> Response {
         // Some proxies keep answers back until they are whole.
         (BUFFERING, "no"),
     ];
-    (headers, session.events()).into_response()
+    (headers, Extension(OwnPace), session.events()).into_response()
 }
