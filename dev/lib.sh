@@ -133,6 +133,29 @@ need_python() {
     "install it (Debian, Ubuntu: sudo apt-get install -y python3-venv), or name one by AUDIT_PYTHON"
 }
 
+# need_packages NAME FILE: a Python with the packages that FILE pins, in the cache; prints the program. One folder for
+# each state of the file, moved to its place when whole; the second time is no work.
+need_packages() {
+  local place new python
+  place=$cache/$1-$(fingerprint <"$2")
+  if [ ! -x "$place/bin/python" ]; then
+    python=$(need_python)
+    mkdir -p "$cache"
+    new=$(mktemp -d "$cache/$1.new.XXXXXX")
+    say "fetching the Python packages for $1 into $place (once)"
+    { "$python" -m venv "$new" && "$new/bin/python" -m pip --quiet --disable-pip-version-check install \
+      --require-hashes --requirement "$2" >&2; } ||
+      { rm -rf "$new"; die "pip could not fetch them, see above"; }
+    # Its python is a link to the system's, and it is started by that: the place may change. Another run
+    # may have been faster.
+    rm -rf "$place.broken"
+    [ ! -e "$place" ] || mv "$place" "$place.broken"
+    mv -T "$new" "$place" 2>/dev/null || [ -x "$place/bin/python" ] || mv "$new" "$place"
+    rm -rf "$new" "$place.broken"
+  fi
+  echo "$place/bin/python"
+}
+
 # target_dir: where cargo puts what it builds, whoever decided that.
 target_dir() {
   cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'

@@ -4,21 +4,11 @@
 
 use std::sync::LazyLock;
 
-use sha2::{Digest as _, Sha256};
-
+use crate::assets::{self, File};
 use crate::routes::BASE;
 
 /// The page's path below the base.
 pub const PATH: &str = "/logs/board";
-
-/// A file that the page needs.
-#[derive(Debug)]
-pub struct File {
-    /// Its name, the last part of its path.
-    pub name: &'static str,
-    /// What is in it.
-    pub text: &'static str,
-}
 
 macro_rules! files {
     ($($name:literal)+) => {
@@ -52,47 +42,22 @@ static STYLE: File = File { name: "board.css", text: SHEET };
 
 const PAGE: &str = include_str!("../assets/board/index.html");
 
-/// Characters of the version.
-const VERSION_LEN: usize = 16;
-
 /// Changes with any file.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut sum = Sha256::new();
-    for file in files() {
-        for part in [file.name, file.text] {
-            sum.update((part.len() as u64).to_be_bytes());
-            sum.update(part);
-        }
-    }
-    let mut version = format!("{:x}", sum.finalize());
-    version.truncate(VERSION_LEN);
-    version
-});
+static VERSION: LazyLock<String> = LazyLock::new(|| assets::version_of(files()));
 
 /// The page, with the version in its links and all modules named: once it is painted they are asked
 /// for together, and none waits for another.
 static RENDERED: LazyLock<String> = LazyLock::new(|| {
-    let modules = files().filter(|file| file.is_module());
+    let modules = files().filter(|file| is_module(file));
     let links = modules.map(|file| {
         format!("<link rel=\"modulepreload\" href=\"board/{}/{}\">\n", *VERSION, file.name)
     });
     PAGE.replace("<!-- modules -->\n", &links.collect::<String>()).replace("{version}", &VERSION)
 });
 
-impl File {
-    /// Its media type.
-    pub fn media(&self) -> &'static str {
-        if self.is_script() { "text/javascript; charset=utf-8" } else { "text/css; charset=utf-8" }
-    }
-
-    fn is_script(&self) -> bool {
-        matches!(self.name.rsplit_once('.'), Some((_, "js")))
-    }
-
-    /// The script that decides about colours runs before anything is painted, the others after.
-    fn is_module(&self) -> bool {
-        self.is_script() && self.name != "start.js"
-    }
+/// The script that decides about colours runs before anything is painted, the others after.
+fn is_module(file: &File) -> bool {
+    file.is_script() && file.name != "start.js"
 }
 
 fn files() -> impl Iterator<Item = &'static File> {

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod app;
+pub mod assets;
 pub mod board;
 pub mod body;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod commands;
 pub mod config;
 pub mod counter;
 pub mod cursors;
+pub mod documents;
 pub mod error;
 pub mod expiry;
 pub mod export;
@@ -20,6 +22,7 @@ pub mod identity;
 pub mod linger;
 pub mod logging;
 pub mod metrics;
+pub mod openapi;
 pub mod own;
 pub mod poke;
 pub mod query;

@@ -20,6 +20,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 use super::BASE;
 use crate::app::App;
 use crate::board;
+use crate::documents;
 use crate::error::ApiError;
 use crate::identity::ticket;
 use crate::linger;
@@ -71,11 +72,13 @@ fn is_below_base(path: &str) -> bool {
     path.strip_prefix(BASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A browser cannot send a token by itself: the board's page asks for one, and comes without.
+/// The documents are for everybody. And a browser cannot send a token by itself: the board's page
+/// asks for one, and comes without.
 fn is_open(app: &App, request: &Request) -> bool {
-    app.authenticator.takes_tokens()
-        && request.method() == Method::GET
-        && board::is_board(request.uri().path())
+    let path = request.uri().path();
+    let is_open =
+        documents::is_document(path) || (app.authenticator.takes_tokens() && board::is_board(path));
+    is_open && matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 async fn answer(request: Request, next: Next) -> Response {

@@ -1,7 +1,7 @@
 //! Live streams of logs: one machine behind web sockets and server-sent events.
 //!
 //! A stream is a place in a log that moves. What comes after it is taken from the ring of the
-//! newest entries ([`feed`]), which this replica's writer ([`handing`]) and one reader ([`tailer`])
+//! newest entries ([`feed`]), which this replica's writer (`handing`) and one reader ([`tailer`])
 //! keep filled for all who watch, or, when it is not there any more, from the log itself. So a slow
 //! reader holds up nobody, has no buffer, and misses nothing: see [`course`].
 

@@ -1,7 +1,7 @@
 //! The one reader of watched logs: what is new goes into their rings.
 //!
 //! The writer of this replica rings where it cannot hand over itself what it has committed
-//! ([`handing`](super::handing)); what other replicas write is found by asking for the heads of all
+//! (`handing`); what other replicas write is found by asking for the heads of all
 //! watched logs, in one question. No watched log, no question.
 
 use std::ops::ControlFlow;

@@ -23,6 +23,7 @@ mod lists;
 mod matrix;
 mod metrics;
 mod model;
+mod openapi;
 mod order;
 mod outage;
 mod pages;

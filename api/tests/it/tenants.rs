@@ -2,11 +2,11 @@
 
 use domain::TenantId;
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{Answer, Caller, TestApp};
+use crate::support::app::{Answer, Caller, TestApp, send};
 use crate::support::log::{self, assert_len, assert_whole};
 
 /// The settings part of a tenant, as entries quote it.
@@ -229,6 +229,18 @@ async fn an_admin_changes_of_its_own_tenant_what_an_admin_may() {
         assert_eq!(answer.field_problems()[0].2, "unknown_field");
     }
     assert_len(app, tenant_id, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_are_whole_however_they_are_written() {
+    let app = TestApp::shared().await;
+    let path = format!("/tenants/{}", app.tenant().await);
+    for (written, days) in [("400.0", 400), ("5e2", 500), ("3.65E+2", 365)] {
+        let request = app.operator().request(Method::PATCH, &path);
+        let request = request.header("content-type", "application/json");
+        let answer = send(request.body(format!(r#"{{"retention_days":{written}}}"#))).await;
+        assert_eq!(answer.body["retention_days"], days, "{written}: {answer:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use axum::{Extension, Json};
 use domain::{ProblemCode, Timestamp};
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::cursors;
@@ -26,9 +27,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// A ticket on its way out.
-#[derive(Serialize)]
-struct Issued {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Issued {
+    /// The proof, for `?ticket=`.
     ticket: String,
+    /// When it counts no more.
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
 }
 
