@@ -5,6 +5,7 @@
 //! anything that a client sent, and never a tenant. What only the database or the queue knows is
 //! asked when somebody looks, once in a while and bounded in time ([`look`]).
 
+mod connections;
 mod index;
 mod listener;
 mod look;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
+pub use self::connections::{ConnectionState, Connections, Counted};
 pub use self::index::{Index, Seen};
 pub use self::listener::serve;
 pub use self::look::Look;
@@ -51,6 +53,8 @@ pub struct Metrics(Arc<Inner>);
 pub struct Inner {
     registry: Registry,
     described: Vec<Described>,
+    /// Who is connected.
+    pub connections: Connections,
     /// What came in over HTTP.
     pub requests: Requests,
     /// What the writer wrote.
@@ -72,6 +76,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let maker = &Maker::default();
         maker.build_info();
+        let connections = Connections::new(maker);
         let (requests, writing) = (Requests::new(maker), Writing::new(maker));
         let (relay, index) = (Relay::new(maker), Index::new(maker));
         let (streams, rounds) = (Streams::new(maker), Rounds::new(maker));
@@ -80,6 +85,7 @@ impl Default for Metrics {
         Self(Arc::new(Inner {
             registry: maker.registry.clone(),
             described: maker.described.take(),
+            connections,
             requests,
             writing,
             relay,

@@ -10,7 +10,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 use super::made::Maker;
 use crate::routes;
 
-/// Where nothing of the router answered: no proof, no such route or method, a file of the board.
+/// Where no handler below the base answered: no proof, no such route or method, a file of the board,
+/// the documents.
 pub const OTHER: &str = "other";
 
 /// Classes of statuses, by their first digit.
@@ -52,8 +53,8 @@ impl Requests {
     pub(super) fn new(maker: &Maker) -> Self {
         let requests = maker.counters(
             "audit_http_requests_total",
-            "Requests answered, by route, method and class of status; route `other` is all that no handler saw. \
-             Look at the share of 5xx.",
+            "Requests answered, by route, method and class of status; route `other` is what was refused before \
+             any handler saw it, and the documents. Look at the share of 5xx.",
             &["route", "method", "status"],
         );
         let seconds = maker.histograms(

@@ -204,11 +204,13 @@ async fn accept(
         tokio::spawn(async move { streams.end().await });
     };
     let files_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let metrics = app.metrics.clone();
     let serving = Serving {
         router: routes::router(app),
         times: args.connections.times(),
         places: args.connections.places(files_max),
         tls,
+        metrics,
     };
     let serving = async {
         serving.run(listener, graceful).await;

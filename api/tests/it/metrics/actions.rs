@@ -7,8 +7,10 @@ use reqwest::header::HeaderMap;
 use serde_json::json;
 use time::Duration;
 use time::macros::datetime;
+use tokio::io::AsyncWriteExt as _;
 
 use super::SEEN_WITHIN;
+use crate::connections::{connect, head};
 use crate::support::app::{TestApp, entry, send};
 use crate::support::eventually;
 use crate::support::exposition::{Scrape, Watched};
@@ -119,6 +121,35 @@ async fn refusals_are_counted_by_their_code() {
     let mut expected = plain(&[("audit_appended_entries_total", 0.0)]);
     expected.push((refusals("idempotency_key_reused"), 1.0));
     assert_moved("a key", &before, &after, &expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_or_for_too_much_is_counted_apart() {
+    let flags = ["--rate-limits", "read=1/h", "--admission-mib", "96"];
+    let watched = Watched::start(&flags).await;
+    let (app, tenant_id) = (&watched.app, watched.app.tenant().await);
+    let user = app.caller(tenant_id, "user");
+    user.get("/logs").await;
+    let before = watched.scrape().await;
+    user.get("/logs").await.assert_problem(429, "rate_limited");
+    // A body that never comes keeps its weight, and so others of its tenant out.
+    let mut heavy = connect(&app.base).await;
+    let post = head("POST", "/logs/bulk", tenant_id, "user");
+    let post = format!("{post}content-type: application/json\r\ncontent-length: 9000000\r\n\r\n");
+    heavy.write_all(post.as_bytes()).await.unwrap();
+    let admitted = "audit_admission_bytes";
+    eventually("it is weighed", SEEN_WITHIN, async || watched.scrape().await.get(admitted) >= 36e6)
+        .await;
+    user.post("/logs", &entry(json!({}))).await.assert_problem(503, "overloaded");
+    let after = watched.scrape().await;
+    let expected = [
+        (refusals("rate_limited"), 1.0),
+        (refusals("overloaded"), 1.0),
+        (requests("/api/v1/logs", "GET", "4xx"), 1.0),
+        (requests("/api/v1/logs", "POST", "5xx"), 1.0),
+    ];
+    assert_moved("too much", &before, &after, &expected);
+    assert_eq!(after.find("audit_admission_limit_bytes"), Some(f64::from(96 << 20)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! What an operator's Prometheus sees.
 
 mod actions;
+mod connections;
 mod facts;
 mod monitoring;
 mod promql;
