@@ -92,10 +92,11 @@ impl Look {
         self.kept().facts.clone()
     }
 
-    fn keep(&self, facts: Facts) {
+    fn keep(&self, mut facts: Facts) {
         let mut kept = self.kept();
         kept.asked_at = Some(Instant::now());
-        kept.facts = Facts { depths: kept.facts.depths, ..facts };
+        facts.depths = kept.facts.depths;
+        kept.facts = facts;
     }
 
     fn keep_depths(&self, depths: Option<Depths>) {
