@@ -63,8 +63,8 @@ impl Connections {
         );
         let refused = maker.counters(
             "audit_connections_refused_total",
-            "Connections that were not let in, as there were too many in all (`service`) or of one address. They are \
-             not among the refused requests. docs/runbooks/connections-full.md.",
+            "Connections that were not let in, as there were too many in all (`service`) or of one address. Those \
+             that could be told so are among the refused requests, too. docs/runbooks/connections-full.md.",
             &["limit"],
         );
         for limit in ["service", "address"] {

@@ -77,7 +77,7 @@ impl Serving {
         conversations: &TaskTracker,
         stopping: &CancellationToken,
     ) {
-        let refusals = Refusals::default();
+        let refusals = Refusals::new(self.metrics.clone());
         loop {
             let Some((socket, peer)) = accept(listener).await else { continue };
             match self.places.take(peer.ip()) {

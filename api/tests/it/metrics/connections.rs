@@ -82,9 +82,10 @@ async fn connections_that_are_cut_are_counted_by_what_they_were_at() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_not_let_in_are_counted_by_the_limit() {
-    for (flag, limit, status) in
-        [("--connections-max", "service", "503"), ("--connections-address-max", "address", "429")]
-    {
+    for (flag, limit, status, code) in [
+        ("--connections-max", "service", "503", "overloaded"),
+        ("--connections-address-max", "address", "429", "rate_limited"),
+    ] {
         let watched = Watched::start(&[flag, "3"]).await;
         let before = watched.scrape().await;
         let (mut held, mut refused) = (Vec::new(), 0.0);
@@ -104,5 +105,8 @@ async fn connections_that_are_not_let_in_are_counted_by_the_limit() {
             let moved = after.get(&series(name)) - before.get(&series(name));
             assert!((moved - expected).abs() < 1e-9, "{name}: {moved}, not {expected}");
         }
+        // Those that were told are requests that were refused.
+        let told = format!("audit_http_refusals_total{{code=\"{code}\"}}");
+        assert!(after.is(&told, before.get(&told) + refused), "{told}");
     }
 }
