@@ -20,8 +20,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-pub(crate) use self::fault::FAULTS;
-use self::fault::Fault;
+pub(crate) use self::fault::Fault;
 use self::queue::{Batch, Pending, Queue};
 use crate::admission::Permit;
 use crate::metrics::Metrics;
@@ -227,7 +226,7 @@ impl Writer {
             let started = Instant::now();
             let called = self.call(&batch, batch.skip_held).await;
             if let Err(fault) = &called {
-                self.metrics.writing.failed(fault.as_str());
+                self.metrics.writing.failed(*fault);
             }
             match called {
                 Ok(outcomes) => self.answer(batch, outcomes),

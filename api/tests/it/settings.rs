@@ -304,7 +304,7 @@ async fn no_part_of_the_service_prints_a_secret() {
     assert!(!printed.contains("planted"), "{printed}");
     // What failed says why, and not with what.
     let refused = store.read(DEV_TENANT, async |_| Ok(())).await.unwrap_err();
-    let failed = index.claim().await.unwrap_err();
+    let failed = index.refresh().await.unwrap_err();
     let told = format!("{refused:?} {refused} {failed:?} {failed}");
     assert!(!told.contains("planted"), "{told}");
 }

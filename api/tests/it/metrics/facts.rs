@@ -133,6 +133,16 @@ async fn what_lies_in_the_queue_and_among_the_dead_letters_is_told() {
     let queue = api::queue::SqsQueue::with_config(&url, &aws_config(&aws_url()).await).unwrap();
     let depths = queue.depths().await.unwrap();
     assert_eq!((depths.waiting, depths.taken, depths.dead), (1, 0, Some(3)));
+
+    let (db, admin) = (TestDb::new().await, format!("127.0.0.1:{}", free_port()));
+    let endpoint = aws_url();
+    let mut settings = queue::settings(&live.url, &endpoint).to_vec();
+    settings.push(("AUDIT_ADMIN_LISTEN", &admin));
+    let _service = Service::start(&db.url(), &settings).await;
+    let scrape = exposition::scrape(&format!("http://{admin}")).await;
+    assert_eq!(scrape.find("audit_queue_dead_messages"), Some(3.0));
+    assert_eq!(scrape.find("audit_queue_messages{state=\"waiting\"}"), Some(1.0));
+    assert_eq!(scrape.find("audit_queue_messages{state=\"taken\"}"), Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

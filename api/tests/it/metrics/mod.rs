@@ -3,6 +3,7 @@
 mod actions;
 mod connections;
 mod facts;
+mod index;
 mod monitoring;
 mod promql;
 
