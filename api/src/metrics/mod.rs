@@ -3,7 +3,7 @@
 //! On the way of a request there are only atomic additions to counters that were made at the start:
 //! no lock, no allocation. Labels are words of this code (routes, codes, names of pools), never
 //! anything that a client sent, and never a tenant. What only the database or the queue knows is
-//! asked when somebody looks, once in a while and bounded in time ([`look`]).
+//! asked when somebody looks, once in a while and bounded in time (`look`).
 
 mod connections;
 mod index;
