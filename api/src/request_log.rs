@@ -14,7 +14,9 @@ use tracing::{Level, event};
 use uuid::Uuid;
 
 use crate::error::ProblemNote;
+use crate::metrics::{self, Metrics};
 use crate::rates::Allowance;
+use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -92,6 +94,8 @@ fn given_request_id(request: &Request) -> Option<HeaderValue> {
 pub(crate) struct RequestLog {
     facts: Facts,
     method: Method,
+    /// Where that is the route, and nobody has to prove anything.
+    probe: Option<&'static str>,
     started: Instant,
 }
 
@@ -100,17 +104,25 @@ impl RequestLog {
     pub(crate) fn begin(request: &mut Request) -> Self {
         let facts = Facts::of(request);
         request.extensions_mut().insert(facts.clone());
-        Self { facts, method: request.method().clone(), started: Instant::now() }
+        let probe = routes::PROBES.into_iter().find(|path| *path == request.uri().path());
+        Self { facts, method: request.method().clone(), probe, started: Instant::now() }
     }
 
-    /// Logs the event and returns the request's id to the caller, and how it stands with limits.
-    pub(crate) fn end(self, response: &mut Response) {
+    /// Logs the event, counts it, and returns the request's id to the caller, and how it stands with
+    /// limits.
+    pub(crate) fn end(self, response: &mut Response, metrics: &Metrics) {
         response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
         if let Some(allowance) = self.facts.0.allowance.get() {
             allowance.tell(response.headers_mut());
         }
         let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
         log(&self.facts, self.method.as_str(), route, response, self.started);
+        let counted = if route.is_empty() { self.probe.unwrap_or(metrics::OTHER) } else { route };
+        let (requests, status) = (&metrics.requests, response.status().as_u16());
+        requests.answered(counted, &self.method, status, self.started.elapsed());
+        if let Some(note) = response.extensions().get::<ProblemNote>() {
+            requests.refused(note.code);
+        }
     }
 }
 

@@ -105,21 +105,12 @@ pub(super) fn of_problem(status: u16) -> Value {
     if is(ProblemCode::Unauthenticated) {
         of_answer(&["WWW-Authenticate"])
     } else if is(ProblemCode::RateLimited) {
-        let mut headers = of_answer(&[&["Retry-After"], &LIMITS[..]].concat());
-        headers["X-Request-Id"] = not_always("X-Request-Id");
-        headers
+        of_answer(&[&["Retry-After"], &LIMITS[..]].concat())
     } else if is(ProblemCode::DatabaseUnavailable) {
         of_answer(&["Retry-After"])
     } else {
         of_answer(&[])
     }
-}
-
-/// A connection that there is no place for is not read.
-fn not_always(name: &str) -> Value {
-    let mut header = all()[name].take();
-    header["required"] = json!(false);
-    header
 }
 
 fn parameter(name: &str, schema: &Value, about: &str, example: &str) -> Value {

@@ -8,6 +8,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::said;
+
 /// What a command that ended left behind.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -28,7 +30,12 @@ pub(crate) async fn run(args: &[&str], env: &[(&str, &str)]) -> Ended {
     let output = output.unwrap_or_else(|_| panic!("audit-log {args:?} {env:?} did not end"));
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    said::keep_said(&stderr);
+    if args.first() == Some(&"token") {
+        said::note(stdout.trim());
+    }
+    Ended { code: status.code(), stdout, stderr }
 }
 
 /// Starts a command that the test will kill.
@@ -53,7 +60,8 @@ impl Running {
         let (found, address) = tokio::sync::oneshot::channel();
         let mut found = Some(found);
         let log = tokio::spawn(async move {
-            let mut log = Vec::new();
+            // Line by line: its test may end before it does.
+            let (mut log, mut kept) = (Vec::new(), said::KeptLog::default());
             while let Ok(Some(line)) = lines.next_line().await {
                 let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(address) = event["address"].as_str()
@@ -61,6 +69,7 @@ impl Running {
                 {
                     found.send(address.to_owned()).unwrap();
                 }
+                kept.line(&line);
                 log.push(line);
             }
             log

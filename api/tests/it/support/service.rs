@@ -9,8 +9,8 @@ use reqwest::StatusCode;
 use tempfile::TempDir;
 
 use super::app::SECRET;
-use super::eventually;
 use super::process::Pid;
+use super::{eventually, said};
 
 /// How long a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,6 +99,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        said::keep_log(&self.folder.path().join("stderr"));
         if std::thread::panicking() {
             let said = std::fs::read_to_string(self.folder.path().join("stderr"));
             let said = said.unwrap_or_default();
@@ -112,6 +113,7 @@ impl Drop for Service {
 }
 
 fn spawn(port: u16, url: &str, settings: &[(&'static str, String)], folder: &TempDir) -> Child {
+    said::note_password(url);
     let stderr = File::options().create(true).append(true).open(folder.path().join("stderr"));
     audit_log()
         .arg("serve")
