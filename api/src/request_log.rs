@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use domain::TenantId;
@@ -111,13 +112,17 @@ impl RequestLog {
     /// Logs the event, counts it, and returns the request's id to the caller, and how it stands with
     /// limits.
     pub(crate) fn end(self, response: &mut Response, metrics: &Metrics) {
-        response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.facts.0.request_id.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What has no word of its own is told to one caller, at one moment.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Some(allowance) = self.facts.0.allowance.get() {
             allowance.tell(response.headers_mut());
         }
-        let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
-        log(&self.facts, self.method.as_str(), route, response, self.started);
-        let counted = if route.is_empty() { self.probe.unwrap_or(metrics::OTHER) } else { route };
+        let route = self.facts.0.route.get().map(MatchedPath::as_str).or(self.probe);
+        log(&self.facts, self.method.as_str(), route.unwrap_or_default(), response, self.started);
+        let counted = route.unwrap_or(metrics::OTHER);
         let (requests, status) = (&metrics.requests, response.status().as_u16());
         requests.answered(counted, &self.method, status, self.started.elapsed());
         if let Some(note) = response.extensions().get::<ProblemNote>() {
