@@ -22,7 +22,7 @@ seconds=${FUZZ_SECONDS:-600} jobs=${FUZZ_JOBS:-1}
 # What one input may take of time and memory.
 input_seconds_max=10 memory_mb_max=2048
 # A kept corpus is read by people and by a test.
-kept_bytes_max=1024
+kept_bytes_max=1024 kept_at_once_max=24
 
 usage() { sed -n 's/^#   //p' "${BASH_SOURCE[0]}"; }
 
@@ -129,15 +129,22 @@ replay() {
   RUST_BACKTRACE=${RUST_BACKTRACE:-1} "$programs/$1" "$2"
 }
 
-# Only what reaches a place that the kept ones do not; how often it is passed counts for nothing.
+# Only what reaches a place that the kept ones do not, those first that reach most such places, and few in all; how often
+# a place is passed counts for nothing.
 keep() {
-  local target before
+  local target pool before
   build
   while read -r target; do
     [ -d "$place/corpus/$target" ] || { say "$target: no run has been here"; continue; }
     before=$(find "fuzz/corpus/$target" -type f | wc -l)
-    "$programs/$target" -merge=1 -use_counters=0 "-max_len=$kept_bytes_max" "fuzz/corpus/$target" \
+    pool=$(mktemp -d "$place/keep.XXXXXX")
+    cp -p "fuzz/corpus/$target"/* "$pool"
+    touch "$pool.begun"
+    "$programs/$target" -set_cover_merge=1 -use_counters=0 "-max_len=$kept_bytes_max" "$pool" \
       "$place/corpus/$target" >"$place/logs/$target.keep.log" 2>&1 || die "see $place/logs/$target.keep.log"
+    find "$pool" -type f -newer "$pool.begun" -printf '%T@ %p\n' | sort -n | head -n "$kept_at_once_max" |
+      cut -d' ' -f2- | xargs -r cp -t "fuzz/corpus/$target"
+    rm -rf "$pool" "$pool.begun"
     say "$target: $before files, now $(find "fuzz/corpus/$target" -type f | wc -l)"
   done < <(of "$@")
 }

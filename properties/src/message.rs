@@ -9,6 +9,7 @@ use domain::{
 use search::Document;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
+use uuid::Uuid;
 
 pub(crate) fn message(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -27,6 +28,7 @@ fn read(text: &str) {
             return;
         }
     };
+    assert_said(text, &entries);
     let written = write(&entries);
     let again = read_message(&written).expect("what is written is read");
     assert_eq!(again.len(), entries.len());
@@ -36,6 +38,49 @@ fn read(text: &str) {
     }
     // From here on nothing changes any more.
     assert_eq!(write(&again), written);
+}
+
+/// Another parser finds the same in it.
+fn assert_said(text: &str, entries: &[QueuedEntry<'_>]) {
+    let Envelope { entries: said } = serde_json::from_str(text).expect("what was read is JSON");
+    assert_eq!(said.len(), entries.len());
+    for (said, entry) in said.iter().zip(entries) {
+        let stored = entry.as_stored();
+        let (id, tenant_id) = (entry.id().to_string(), entry.tenant_id().to_string());
+        for (name, read) in [
+            ("id", Some(id.as_str())),
+            ("tenant_id", Some(&tenant_id)),
+            ("recorded_by", Some(stored.recorded_by)),
+            ("user_id", Some(stored.user_id)),
+            ("user_name", stored.user_name),
+            ("session_id", stored.session_id),
+            ("request_id", stored.request_id),
+            ("action", Some(stored.action)),
+            ("resource_type", Some(stored.resource_type)),
+            ("resource_id", stored.resource_id),
+            ("severity", Some(stored.severity.as_str())),
+            ("message", stored.message),
+            ("ip_address", stored.ip_address),
+            ("user_agent", stored.user_agent),
+        ] {
+            let said: Option<String> = said.get(name).and_then(|json| text_of(name, json));
+            assert_eq!(said.as_deref(), read, "{name}");
+        }
+        assert_eq!(said["seq"].get(), stored.place.seq.to_string());
+        for (name, read) in
+            [("before", stored.before), ("after", stored.after), ("metadata", stored.metadata)]
+        {
+            let said = said.get(name).map(|json| json.get()).filter(|json| *json != "null");
+            assert_eq!(said, read, "{name}");
+        }
+    }
+}
+
+/// A text; of an id in any of the forms that it may have, the usual one.
+fn text_of(name: &str, json: &RawValue) -> Option<String> {
+    let text: String = serde_json::from_str(json.get()).ok()?;
+    let is_id = name == "id" || name == "tenant_id";
+    Some(if is_id { text.parse::<Uuid>().ok()?.to_string() } else { text })
 }
 
 fn write(entries: &[QueuedEntry<'_>]) -> String {
