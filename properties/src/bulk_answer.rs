@@ -16,7 +16,10 @@ pub(crate) fn bulk_answer(bytes: &[u8]) {
         (1..).take(count).map(|seq| Document::of(&plain(place(seq)), &owner())).collect();
     let Ok(outcomes) = Outcome::read(answer, &sent) else { return };
     assert_eq!(outcomes.len(), sent.len());
-    let answer: Value = serde_json::from_slice(answer).expect("what was taken is JSON");
+    // In fields that nobody reads may be what this parser refuses, such as half a character.
+    let Ok(answer) = serde_json::from_str::<Value>(&String::from_utf8_lossy(answer)) else {
+        return;
+    };
     let items = answer["items"].as_array().expect("what was taken has items");
     assert_eq!(items.len(), sent.len());
     for ((item, document), outcome) in items.iter().zip(&sent).zip(outcomes) {
