@@ -20,7 +20,11 @@ pub(crate) fn bulk_answer(bytes: &[u8]) {
     let Ok(answer) = serde_json::from_str::<Value>(&String::from_utf8_lossy(answer)) else {
         return;
     };
-    let items = answer["items"].as_array().expect("what was taken has items");
+    // Serde takes a list of values for an object, too, which OpenSearch does not send.
+    let Some(items) = answer["items"].as_array() else { return };
+    if items.iter().any(|item| !item.is_object()) {
+        return;
+    }
     assert_eq!(items.len(), sent.len());
     for ((item, document), outcome) in items.iter().zip(&sent).zip(outcomes) {
         assert_told(item, document, &outcome);
@@ -29,8 +33,15 @@ pub(crate) fn bulk_answer(bytes: &[u8]) {
 
 fn assert_told(item: &Value, document: &Document, outcome: &Outcome) {
     let item = item.get("create").or(item.get("index")).expect("it is about a document");
+    if item.is_array() {
+        return;
+    }
     assert_eq!(item["_id"], document.id().to_string());
     let status = item["status"].as_u64().expect("it has a status");
+    let is_error = |error: &Value| error.is_object() || error.is_null();
+    if !is_error(&item["error"]) {
+        return;
+    }
     let is_known = status == 409 && item["error"]["type"] == "version_conflict_engine_exception";
     let is_done = (200..300).contains(&status) && item["error"].is_null();
     match outcome {
