@@ -1,5 +1,6 @@
 //! The real binary, as an operator runs it.
 
+use std::ffi::OsString;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -20,8 +21,15 @@ pub(crate) struct Ended {
 
 fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_audit-log"));
-    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    command.args(args).env_clear().envs(coverage()).envs(env.iter().copied()).kill_on_drop(true);
     command
+}
+
+/// Where a program says what of it was run, if somebody asks (`dev/coverage.sh`): also one that gets
+/// nothing else of the environment.
+pub(crate) fn coverage() -> Option<(&'static str, OsString)> {
+    const NAME: &str = "LLVM_PROFILE_FILE";
+    std::env::var_os(NAME).map(|file| (NAME, file))
 }
 
 /// Runs a command that should end by itself; only these variables are set.
