@@ -3,6 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::eventually;
+
+/// How soon a process is gone that was killed.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
 /// A process to send signals to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pid(pub(crate) u32);
@@ -31,6 +36,12 @@ impl Pid {
     /// `kill -9`, of one that may have ended by itself.
     pub(crate) fn kill_if_there(self) {
         self.send("KILL");
+    }
+
+    /// `kill -9`, and waits until it is gone, so that its port is free.
+    pub(crate) async fn end(self) {
+        self.kill_if_there();
+        eventually("what was killed is gone", GONE_WITHIN, async || !self.runs()).await;
     }
 
     /// Whether it has not ended, though nobody may have asked how it did.

@@ -1,0 +1,193 @@
+//! What the logs hold, read past the service, and what of it somebody must have seen.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, OnceLock};
+
+use domain::{EntryId, Place, Seq, TenantId, Timestamp};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+/// What tells the service's own entries.
+const OWN: &str = "audit_log";
+
+/// What is compared of an entry.
+const FIELDS: [&str; 8] =
+    ["id", "seq", "action", "severity", "user_id", "resource_type", "resource_id", "message"];
+
+/// How severities are kept.
+const SEVERITIES: [&str; 4] = ["INFO", "WARNING", "ERROR", "CRITICAL"];
+
+/// An entry as it stands in the log.
+#[derive(Debug, Clone)]
+pub(super) struct Fact {
+    pub(super) seen: Seen,
+    pub(super) recorded_ms: i64,
+    pub(super) value: Value,
+}
+
+/// An entry as somebody saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) seq: i64,
+    pub(super) own: bool,
+    digest: u64,
+}
+
+impl Seen {
+    pub(super) fn of(entry: &Value) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for field in FIELDS {
+            entry[field].to_string().hash(&mut hasher);
+        }
+        let seq = entry["seq"].as_i64().unwrap_or_else(|| panic!("an entry has a seq: {entry}"));
+        Self { seq, own: entry["resource_type"] == OWN, digest: hasher.finish() }
+    }
+}
+
+/// A log from its first entry on, also of what has expired since somebody could see it.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) floor: i64,
+    pub(super) head: i64,
+    pub(super) facts: BTreeMap<i64, Fact>,
+    /// The numbers whose rows are still there.
+    pub(super) rows: Vec<i64>,
+}
+
+/// Told once, when nothing comes any more.
+#[derive(Clone, Default)]
+pub(super) struct Truth(Arc<OnceLock<Told>>);
+
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) at: Instant,
+    pub(super) logs: Vec<Log>,
+}
+
+impl Truth {
+    pub(super) fn tell(&self, logs: Vec<Log>) -> &Told {
+        assert!(self.0.set(Told { at: Instant::now(), logs }).is_ok(), "told twice");
+        self.told().unwrap()
+    }
+
+    pub(super) fn told(&self) -> Option<&Told> {
+        self.0.get()
+    }
+}
+
+impl Log {
+    /// Reads it; what it held before all began may be gone from it.
+    pub(super) async fn read(admin: &mut PgConnection, id: TenantId, past: &[Fact]) -> Self {
+        let (floor, head) = sqlx::query_as(
+            "select f.floor_seq, h.seq
+             from log_floor f
+             join log_head h using (tenant_id)
+             where tenant_id = $1",
+        )
+        .bind(id.as_uuid())
+        .fetch_one(&mut *admin)
+        .await
+        .unwrap();
+        let found = facts(admin, id).await;
+        let rows = found.iter().map(|fact| fact.seen.seq).collect();
+        let all = past.iter().cloned().chain(found);
+        Self { floor, head, facts: all.map(|fact| (fact.seen.seq, fact)).collect(), rows }
+    }
+
+    /// Those in a range that somebody wants.
+    pub(super) fn wanted(
+        &self,
+        range: std::ops::RangeInclusive<i64>,
+        wants: impl Fn(&Fact) -> bool,
+    ) -> Vec<Seen> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        let found = self.facts.range(range).map(|(_, fact)| fact);
+        found.filter(|fact| wants(fact)).map(|fact| fact.seen).collect()
+    }
+}
+
+/// What is wrong with what somebody saw, who must see all that is wanted, in order and each once.
+pub(super) fn difference(
+    wanted: &[Seen],
+    seen: &[Seen],
+    may_lack: impl Fn(i64) -> bool,
+) -> Option<String> {
+    let mut left = wanted.iter();
+    for (n, entry) in seen.iter().enumerate() {
+        let lacking: Vec<_> = left
+            .by_ref()
+            .take_while(|wanted| wanted.seq != entry.seq)
+            .filter(|wanted| !may_lack(wanted.seq))
+            .map(|wanted| wanted.seq)
+            .collect();
+        if let Some(first) = lacking.first() {
+            return Some(lack(&lacking, *first, seen, n, wanted));
+        }
+        match wanted.iter().find(|wanted| wanted.seq == entry.seq) {
+            None => return Some(format!("{} is not wanted, or not in the log", entry.seq)),
+            Some(wanted) if wanted != entry => {
+                return Some(format!("{} is another entry than in the log", entry.seq));
+            }
+            Some(_) => {}
+        }
+    }
+    let lacking: Vec<_> = left.map(|wanted| wanted.seq).filter(|seq| !may_lack(*seq)).collect();
+    lacking.first().map(|first| lack(&lacking, *first, seen, seen.len(), wanted))
+}
+
+fn lack(lacking: &[i64], first: i64, seen: &[Seen], at: usize, wanted: &[Seen]) -> String {
+    let around: Vec<_> = seen.iter().skip(at.saturating_sub(2)).take(5).map(|s| s.seq).collect();
+    if seen.iter().any(|seen| seen.seq == first) {
+        return format!("out of order or twice: {around:?} where {first} is due");
+    }
+    let (seen, wanted) = (seen.len(), wanted.len());
+    format!("{} entries lack from {first} on ({seen} seen of {wanted}): {around:?}", lacking.len())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    seq: i64,
+    recorded_ms: i64,
+    action: String,
+    severity: i16,
+    user_id: Option<String>,
+    resource_type: String,
+    resource_id: Option<String>,
+    message: Option<String>,
+}
+
+/// All rows of a log.
+pub(super) async fn facts(admin: &mut PgConnection, tenant_id: TenantId) -> Vec<Fact> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select seq, (extract(epoch from recorded_at) * 1000)::bigint as recorded_ms, action,
+            severity, user_id, resource_type, resource_id, message
+         from audit_log
+         where tenant_id = $1
+         order by seq",
+    )
+    .bind(tenant_id.as_uuid())
+    .fetch_all(admin)
+    .await
+    .unwrap();
+    rows.into_iter().map(|row| fact(tenant_id, &row)).collect()
+}
+
+fn fact(tenant_id: TenantId, row: &Row) -> Fact {
+    let recorded_at = Timestamp::from_millis(row.recorded_ms);
+    let id = EntryId::of(Place { recorded_at, seq: Seq::new(row.seq).unwrap() }, tenant_id);
+    let value = json!({
+        "id": id.as_uuid(),
+        "seq": row.seq,
+        "action": row.action,
+        "severity": SEVERITIES[usize::try_from(row.severity).unwrap()],
+        "user_id": row.user_id,
+        "resource_type": row.resource_type,
+        "resource_id": row.resource_id,
+        "message": row.message,
+    });
+    Fact { seen: Seen::of(&value), recorded_ms: row.recorded_ms, value }
+}
