@@ -13,6 +13,7 @@
 #                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
 #                 AUDIT_TEST_BROWSER       the folder with what drives a browser, and a link to that
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
+#                 AUDIT_TEST_CAMPAIGN_REPORT  where the fault campaign writes its report, if anywhere
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
