@@ -51,6 +51,11 @@ impl Report {
         }
     }
 
+    /// Whether no seed has been run yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+    }
+
     /// Each violation, with its seed.
     pub(super) fn violations(&self) -> Vec<String> {
         let of = |outcome: &Outcome| {

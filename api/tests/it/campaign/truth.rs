@@ -118,34 +118,45 @@ pub(super) fn difference(
 ) -> Option<String> {
     let mut left = wanted.iter();
     for (n, entry) in seen.iter().enumerate() {
-        let lacking: Vec<_> = left
-            .by_ref()
-            .take_while(|wanted| wanted.seq != entry.seq)
-            .filter(|wanted| !may_lack(wanted.seq))
-            .map(|wanted| wanted.seq)
-            .collect();
-        if let Some(first) = lacking.first() {
-            return Some(lack(&lacking, *first, seen, n, wanted));
-        }
-        match wanted.iter().find(|wanted| wanted.seq == entry.seq) {
-            None => return Some(format!("{} is not wanted, or not in the log", entry.seq)),
-            Some(wanted) if wanted != entry => {
-                return Some(format!("{} is another entry than in the log", entry.seq));
+        let mut lacking = Vec::new();
+        let found = loop {
+            match left.next() {
+                Some(wanted) if wanted.seq == entry.seq => break Some(wanted),
+                Some(wanted) => lacking.extend((!may_lack(wanted.seq)).then_some(wanted.seq)),
+                None => break None,
             }
-            Some(_) => {}
+        };
+        let Some(found) = found else { return Some(surplus(wanted, seen, n)) };
+        if !lacking.is_empty() {
+            return Some(lack(&lacking, seen, n, wanted));
+        }
+        if found != entry {
+            return Some(format!("{} is another entry than in the log", entry.seq));
         }
     }
     let lacking: Vec<_> = left.map(|wanted| wanted.seq).filter(|seq| !may_lack(*seq)).collect();
-    lacking.first().map(|first| lack(&lacking, *first, seen, seen.len(), wanted))
+    (!lacking.is_empty()).then(|| lack(&lacking, seen, seen.len(), wanted))
 }
 
-fn lack(lacking: &[i64], first: i64, seen: &[Seen], at: usize, wanted: &[Seen]) -> String {
-    let around: Vec<_> = seen.iter().skip(at.saturating_sub(2)).take(5).map(|s| s.seq).collect();
+fn surplus(wanted: &[Seen], seen: &[Seen], at: usize) -> String {
+    let (seq, around) = (seen[at].seq, around(seen, at));
+    if wanted.iter().any(|wanted| wanted.seq == seq) {
+        return format!("{seq} comes twice or too late: {around:?}");
+    }
+    format!("{seq} is not wanted, or not in the log: {around:?}")
+}
+
+fn lack(lacking: &[i64], seen: &[Seen], at: usize, wanted: &[Seen]) -> String {
+    let (first, around) = (lacking[0], around(seen, at));
     if seen.iter().any(|seen| seen.seq == first) {
-        return format!("out of order or twice: {around:?} where {first} is due");
+        return format!("{first} comes too late: {around:?}");
     }
     let (seen, wanted) = (seen.len(), wanted.len());
     format!("{} entries lack from {first} on ({seen} seen of {wanted}): {around:?}", lacking.len())
+}
+
+fn around(seen: &[Seen], at: usize) -> Vec<i64> {
+    seen.iter().skip(at.saturating_sub(2)).take(5).map(|seen| seen.seq).collect()
 }
 
 #[derive(sqlx::FromRow)]
@@ -190,4 +201,21 @@ fn fact(tenant_id: TenantId, row: &Row) -> Fact {
         "message": row.message,
     });
     Fact { seen: Seen::of(&value), recorded_ms: row.recorded_ms, value }
+}
+
+#[test]
+fn whatever_is_not_once_in_order_and_as_it_stands_in_the_log_is_named() {
+    let entry = |seq: i64| Seen::of(&json!({ "seq": seq, "message": "said" }));
+    let wanted = [1, 2, 3, 4].map(entry);
+    let names = |seen: &[Seen]| difference(&wanted, seen, |seq| seq == 1);
+    assert_eq!(names(&wanted), None);
+    assert_eq!(names(&wanted[1..]), None, "what may lack may lack");
+    assert!(names(&[1, 2, 4].map(entry)).is_some_and(|named| named.contains("lack from 3")));
+    assert!(names(&[1, 2, 3].map(entry)).is_some_and(|named| named.contains("lack from 4")));
+    assert!(names(&[1, 2, 2, 3, 4].map(entry)).is_some());
+    assert!(names(&[1, 3, 2, 4].map(entry)).is_some());
+    assert!(names(&[1, 2, 3, 4, 5].map(entry)).is_some_and(|named| named.contains("not wanted")));
+    let mut other = wanted;
+    other[2] = Seen::of(&json!({ "seq": 3, "message": "another" }));
+    assert!(names(&other).is_some_and(|named| named.contains("another entry")));
 }
