@@ -12,6 +12,7 @@
 #                 AUDIT_TEST_LAMBDA        the zip with the Lambda's program
 #                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
 #                 AUDIT_TEST_BROWSER       the folder with what drives a browser, and a link to that
+#                 AUDIT_TEST_SCHEMATHESIS  the Python that has Schemathesis
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
 #                 AUDIT_TEST_CAMPAIGN_REPORT  where the fault campaign writes its report, if anywhere
 set -euo pipefail
@@ -69,6 +70,11 @@ fetch_timescale() {
   export AUDIT_TEST_TIMESCALE
 }
 
+fetch_schemathesis() {
+  AUDIT_TEST_SCHEMATHESIS=$(dev/schemathesis.sh install)
+  export AUDIT_TEST_SCHEMATHESIS
+}
+
 fetch_browser() {
   AUDIT_TEST_BROWSER=$(dev/browser.sh install)
   export AUDIT_TEST_BROWSER
@@ -91,6 +97,18 @@ build() { cargo build --locked --workspace --bins ${profile:+"$profile"}; }
 zip_lambda() {
   dev/lambda.sh zip "$place/lambda.zip" ${profile:+"$profile"}
   export AUDIT_TEST_LAMBDA=$place/lambda.zip
+}
+
+# An upgrade takes an older program, which a checkout has not: two of the same are a rolling restart.
+run_trials() {
+  local program
+  program=debug
+  [ -z "$profile" ] || program=release
+  program=$(target_dir)/$program/audit-log
+  dev/trial.sh restore "$place/trial" "$program" "$AUDIT_TEST_LAMBDA" "$AUDIT_TEST_SEARCH_URL"
+  dev/trial.sh failover "$place/trial" "$program" synchronous
+  dev/trial.sh failover "$place/trial" "$program" behind
+  dev/trial.sh upgrade "$place/trial" "$program" "$program" "$AUDIT_TEST_LAMBDA" "$AUDIT_TEST_SEARCH_URL"
 }
 
 run_tests() { cargo test --locked --workspace ${profile:+"$profile"} "$@"; }
@@ -117,9 +135,12 @@ step 'PostgreSQL for tests' start_postgres
 step 'libfaketime for tests' install_faketime
 step 'TimescaleDB for tests' fetch_timescale
 step 'browser for tests' fetch_browser
+step 'Schemathesis for tests' fetch_schemathesis
 step 'SQS and Lambda for tests' start_emulator
 step 'OpenSearch for tests' start_opensearch
 step 'build' build
 step 'zip of the Lambda' zip_lambda
+step 'templates for AWS' dev/template.sh test "$place/template" "$place/lambda.zip" "$AUDIT_TEST_SEARCH_URL"
+step 'restore, failover, rolling restart' run_trials
 step "$name" run_tests "$@"
 say "all tests passed ($((SECONDS - begun)) s)"

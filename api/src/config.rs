@@ -4,6 +4,7 @@
 //! same order; a test compares the two.
 
 mod client;
+mod connections;
 mod database;
 mod fanout;
 mod identity;
@@ -22,7 +23,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+use crate::rates::RateLimits;
+
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
+pub use self::connections::ConnectionArgs;
 pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
 pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
 pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
@@ -152,6 +156,9 @@ pub struct ServeArgs {
     /// Address to serve on
     #[arg(long, env = "AUDIT_LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
+    /// Who connects.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
     /// Where the log is kept.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -190,6 +197,13 @@ pub struct ServeArgs {
     #[arg(long, env = "AUDIT_ADMISSION_MIB", default_value_t = 256, value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(96..=65_536))]
     pub admission_mib: u32,
+    /// What each tenant may ask of this replica, like `write=500/s,bulk=5000/s:20000,export=6/h`
+    ///
+    /// A number a second, minute or hour, and with a colon how many at once. Classes: write, bulk
+    /// (which counts entries), read, search (and statistics), export, stream. Unset: no limits.
+    #[arg(long, env = "AUDIT_RATE_LIMITS", default_value = "", hide_default_value = true,
+          value_name = "LIMITS", value_parser = RateLimits::parse)]
+    pub rate_limits: RateLimits,
     /// Connections for reading
     #[arg(long, env = "AUDIT_READER_CONNECTIONS", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]

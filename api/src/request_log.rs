@@ -14,6 +14,7 @@ use tracing::{Level, event};
 use uuid::Uuid;
 
 use crate::error::ProblemNote;
+use crate::rates::Allowance;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,6 +32,7 @@ struct FactsInner {
     route: OnceLock<MatchedPath>,
     tenant_id: OnceLock<TenantId>,
     entries: AtomicUsize,
+    allowance: OnceLock<Allowance>,
 }
 
 impl Facts {
@@ -47,6 +49,7 @@ impl Facts {
             route: OnceLock::new(),
             tenant_id: OnceLock::new(),
             entries: AtomicUsize::new(0),
+            allowance: OnceLock::new(),
         }))
     }
 
@@ -58,6 +61,11 @@ impl Facts {
     /// Whose log the request is about.
     pub fn set_tenant(&self, tenant_id: TenantId) {
         let _ = self.0.tenant_id.set(tenant_id);
+    }
+
+    /// How much more of this the tenant may do.
+    pub fn set_allowance(&self, allowance: Allowance) {
+        let _ = self.0.allowance.set(allowance);
     }
 
     /// How many entries it wrote or read.
@@ -95,9 +103,12 @@ impl RequestLog {
         Self { facts, method: request.method().clone(), started: Instant::now() }
     }
 
-    /// Logs the event and returns the request's id to the caller.
+    /// Logs the event and returns the request's id to the caller, and how it stands with limits.
     pub(crate) fn end(self, response: &mut Response) {
         response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
+        if let Some(allowance) = self.facts.0.allowance.get() {
+            allowance.tell(response.headers_mut());
+        }
         let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
         log(&self.facts, self.method.as_str(), route, response, self.started);
     }

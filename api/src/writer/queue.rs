@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{AppendError, Appended, Request};
 use crate::admission::Permit;
 use crate::store::append::{Outcome, RequestRow};
+use crate::streaming::Fresh;
 
 /// Entries in a batch; one request alone never has more.
 const BATCH_ENTRIES_MAX: usize = ENTRIES_MAX;
@@ -30,6 +31,7 @@ pub(super) struct Pending {
     pub(super) request: Request,
     /// What its entries weigh.
     bytes: usize,
+    queued_at: Instant,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     /// Its share of the memory, held until it is answered even if nobody waits any more.
     _permit: Arc<Permit>,
@@ -42,7 +44,7 @@ impl Pending {
         permit: Arc<Permit>,
     ) -> Self {
         let bytes = request.entries.iter().map(NewEntry::weight).sum();
-        Self { request, bytes, reply, _permit: permit }
+        Self { request, bytes, queued_at: Instant::now(), reply, _permit: permit }
     }
 
     /// As `append` takes it.
@@ -104,6 +106,14 @@ impl Batch {
         self.requests.iter().map(|pending| pending.request.tenant_id)
     }
 
+    /// What of it was written just now.
+    pub(super) fn fresh<'a>(&'a self, outcomes: &'a [Outcome]) -> impl Iterator<Item = Fresh<'a>> {
+        self.requests.iter().zip(outcomes).filter_map(|(Pending { request, .. }, outcome)| {
+            let Outcome::Written(written) = *outcome else { return None };
+            Some(Fresh { tenant_id: request.tenant_id, entries: &request.entries, written })
+        })
+    }
+
     /// What its entries have.
     pub(super) fn bytes(&self) -> usize {
         self.requests.iter().map(|pending| pending.bytes).sum()
@@ -151,6 +161,12 @@ impl Queue {
         drop(waiting);
         self.came.notify_one();
         true
+    }
+
+    /// Since when this tenant's next request waits.
+    pub(super) fn waits_since(&self, tenant_id: TenantId) -> Option<Instant> {
+        let waiting = self.lock();
+        waiting.by_tenant.get(&tenant_id)?.front().map(|next| next.queued_at)
     }
 
     /// Refuses what comes from now on.

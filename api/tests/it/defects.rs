@@ -64,9 +64,10 @@ async fn panicking() -> String {
         profile: Profile::Native,
         authenticator: Authenticator::Dev(DEV_TENANT),
         admission: Arc::new(Admission::new(64 << 20)),
+        rates: api::rates::Rates::new(api::rates::RateLimits::default()),
         retention: Retention { days_min: 7, grace_h: 24 },
         exports: api::export::slots::Exports::default(),
-        searches: api::searching::Searches::new(None, 1),
+        searches: api::searching::Searches::new(None),
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
     });

@@ -80,6 +80,11 @@ async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         ("AUDIT_TENANT_AUTOCREATE", "perhaps"),
         ("AUDIT_LOG_FORMAT", "xml"),
         ("AUDIT_JWT_LEEWAY_S", "99999"),
+        ("AUDIT_CONNECTIONS_MAX", "0"),
+        ("AUDIT_HEAD_TIMEOUT_S", "0"),
+        ("AUDIT_RATE_LIMITS", "wirte=5/s"),
+        ("AUDIT_TLS_CERT", "/nowhere"),
+        ("AUDIT_TLS_KEY", "/nowhere"),
     ] {
         let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, (name, value)]).await;
         assert_refused(&ended, 2, &[name]);

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use domain::{ProblemCode, TenantId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::board;
@@ -62,14 +63,22 @@ pub async fn file(Path((version, name)): Path<(String, String)>) -> Result<Respo
 }
 
 /// Who looks at the board.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Session {
+    /// How callers prove who they are: `gateway`, `jwt` or `dev`.
     auth: &'static str,
+    /// The principal.
     user_id: String,
+    /// The principal's name.
     user_name: Option<String>,
+    /// What it may do.
     roles: Vec<&'static str>,
+    /// Whose log.
+    #[schema(value_type = String, format = Uuid)]
     tenant_id: TenantId,
+    /// The tenant's name.
     tenant_name: String,
+    /// Whether the tenant may not write.
     suspended: bool,
 }
 

@@ -8,6 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::{Action, JsonText, NewEntry, ProblemCode, Timestamp};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{ApiError, unknown_tenant};
@@ -28,10 +29,11 @@ const TOKEN_LEN: usize = 32;
 const TRIES_MAX: usize = 4;
 
 /// What would expire, and what makes it so.
-#[derive(Debug, Serialize)]
-struct DryRun {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DryRun {
     #[serde(flatten)]
     range: Range,
+    /// Sent as `confirm`, it makes it so: once, within 10 minutes.
     confirm: String,
 }
 

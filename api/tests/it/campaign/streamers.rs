@@ -67,8 +67,7 @@ impl Streamer {
     /// Watches until all is over and all has come.
     pub(super) async fn watch(mut self) -> Course {
         let start = self.from_start.then(|| self.door.tenant(self.tenant).start.clone());
-        let (tenant, wish) = (self.tenant, self.wish);
-        let mut course = Course { tenant, wish, cursor: start.clone(), start, ..Course::default() };
+        let mut course = Course { cursor: start.clone(), start, ..Course::default() };
         loop {
             let Some(mut connection) = self.open(&course).await else {
                 if self.is_late() {

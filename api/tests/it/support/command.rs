@@ -70,6 +70,13 @@ impl Running {
         Self { child, log, base: format!("http://{address}") }
     }
 
+    /// Asks it to read its files anew.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        let told = std::process::Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(told.unwrap().success());
+    }
+
     /// Stops it as an operator would; gives its exit code and all lines of its log.
     pub(crate) async fn stop(mut self) -> (Option<i32>, Vec<String>) {
         let pid = self.child.id().unwrap().to_string();
