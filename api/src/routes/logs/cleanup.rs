@@ -47,7 +47,7 @@ pub async fn clean_up(
     let older_than = older_than(&parameters)?;
     let (is_dry, confirm) = (parameters.flag("dry_run")?, parameters.one("confirm")?);
     if is_dry && confirm.is_some() {
-        return Err(invalid("confirm", "is for the cleanup itself: leave dry_run out"));
+        return Err(invalid("confirm", "it is for the cleanup itself: leave dry_run out"));
     }
     let range = expirable(&app, &caller, older_than).await?;
     match confirm {
@@ -62,7 +62,7 @@ pub async fn clean_up(
 
 fn older_than(parameters: &Parameters) -> Result<Timestamp, ApiError> {
     let text = parameters.one("older_than")?;
-    let text = text.ok_or_else(|| invalid("older_than", "is missing: give a time"))?;
+    let text = text.ok_or_else(|| invalid("older_than", "it is missing: give a time"))?;
     Timestamp::parse(text).map_err(|error| invalid("older_than", &error.to_string()))
 }
 

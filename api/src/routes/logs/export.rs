@@ -63,7 +63,7 @@ fn format(parameters: &Parameters) -> Result<Format, ApiError> {
     let raw = parameters.flag("raw")?;
     match parameters.one("format")? {
         Some("csv") => Ok(Format::Csv { raw }),
-        _ if raw => Err(invalid("raw", "is for format=csv alone")),
+        _ if raw => Err(invalid("raw", "it is for format=csv alone")),
         None | Some("json") => Ok(Format::Json),
         Some("ndjson") => Ok(Format::Ndjson),
         Some(_) => Err(invalid("format", "must be json, ndjson or csv")),

@@ -116,7 +116,7 @@ fn cursor(
 ) -> Result<Option<After>, ApiError> {
     let from_address = parameters.one("cursor")?;
     let last = headers.get(LAST_EVENT_ID).filter(|id| events && !id.is_empty());
-    let last = last.map(|id| id.to_str().map_err(|_| invalid("cursor", "is no cursor")));
+    let last = last.map(|id| id.to_str().map_err(|_| invalid("cursor", "it is no cursor")));
     let text = last.transpose()?.or(from_address);
     text.map(|text| cursors::read_live(text, caller.tenant_id())).transpose()
 }
