@@ -1,5 +1,5 @@
 //! A client's way to the service: the replicas in turn, and no answer is taken that names another
-//! tenant, breaks off, or says what nothing explains.
+//! tenant, breaks off, is none that the OpenAPI document tells of, or says what nothing explains.
 
 use std::time::Duration;
 
@@ -9,9 +9,13 @@ use tokio::time::sleep;
 
 use super::stage::{ANSWER_TIMEOUT, Scene, Tenant};
 use crate::support::app::{Answer, identity};
+use crate::support::spec;
 
 /// How long a client waits before it asks again.
 const AGAIN: Duration = Duration::from_millis(60);
+
+/// Longer answers are not held against the document, which takes its time: pages, as short ones are.
+const HELD_BYTES_MAX: usize = 4 << 10;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -130,7 +134,18 @@ pub(super) fn assert_own(scene: &Scene, tenant: usize, text: &str, asked: &str) 
     }
 }
 
+/// Fails at an answer that the document does not tell of.
+fn assert_told(asked: &Asked<'_>, answer: &Answer) {
+    if answer.text.len() > HELD_BYTES_MAX {
+        return;
+    }
+    let (path, _) = asked.path.split_once('?').unwrap_or((asked.path, ""));
+    let told = spec::check(asked.method.as_str(), &format!("/api/v1{path}"), answer);
+    assert_eq!(told, Ok(()), "{}", asked.path);
+}
+
 fn judge(asked: &Asked<'_>, answer: Answer) -> Outcome {
+    assert_told(asked, &answer);
     let (status, path) = (answer.status, asked.path);
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         let said = answer.headers.contains_key(RETRY_AFTER);

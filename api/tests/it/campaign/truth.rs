@@ -13,8 +13,21 @@ use tokio::time::Instant;
 const OWN: &str = "audit_log";
 
 /// What is compared of an entry.
-const FIELDS: [&str; 8] =
-    ["id", "seq", "action", "severity", "user_id", "resource_type", "resource_id", "message"];
+const FIELDS: [&str; 13] = [
+    "id",
+    "seq",
+    "recorded_by",
+    "occurred_at",
+    "user_id",
+    "request_id",
+    "action",
+    "resource_type",
+    "resource_id",
+    "severity",
+    "message",
+    "ip_address",
+    "metadata",
+];
 
 /// How severities are kept.
 const SEVERITIES: [&str; 4] = ["INFO", "WARNING", "ERROR", "CRITICAL"];
@@ -163,19 +176,26 @@ fn around(seen: &[Seen], at: usize) -> Vec<i64> {
 struct Row {
     seq: i64,
     recorded_ms: i64,
+    recorded_by: String,
+    occurred_ms: i64,
+    user_id: String,
+    request_id: Option<String>,
     action: String,
-    severity: i16,
-    user_id: Option<String>,
     resource_type: String,
     resource_id: Option<String>,
+    severity: i16,
     message: Option<String>,
+    ip_address: Option<String>,
+    metadata: Option<String>,
 }
 
 /// All rows of a log.
 pub(super) async fn facts(admin: &mut PgConnection, tenant_id: TenantId) -> Vec<Fact> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select seq, (extract(epoch from recorded_at) * 1000)::bigint as recorded_ms, action,
-            severity, user_id, resource_type, resource_id, message
+        "select seq, (extract(epoch from recorded_at) * 1000)::bigint as recorded_ms, recorded_by,
+            (extract(epoch from occurred_at) * 1000)::bigint as occurred_ms, user_id, request_id,
+            action, resource_type, resource_id, severity, message, ip_address,
+            metadata::text as metadata
          from audit_log
          where tenant_id = $1
          order by seq",
@@ -190,15 +210,21 @@ pub(super) async fn facts(admin: &mut PgConnection, tenant_id: TenantId) -> Vec<
 fn fact(tenant_id: TenantId, row: &Row) -> Fact {
     let recorded_at = Timestamp::from_millis(row.recorded_ms);
     let id = EntryId::of(Place { recorded_at, seq: Seq::new(row.seq).unwrap() }, tenant_id);
+    let metadata = row.metadata.as_ref().map(|text| serde_json::from_str::<Value>(text).unwrap());
     let value = json!({
         "id": id.as_uuid(),
         "seq": row.seq,
-        "action": row.action,
-        "severity": SEVERITIES[usize::try_from(row.severity).unwrap()],
+        "recorded_by": row.recorded_by,
+        "occurred_at": Timestamp::from_millis(row.occurred_ms).to_string(),
         "user_id": row.user_id,
+        "request_id": row.request_id,
+        "action": row.action,
         "resource_type": row.resource_type,
         "resource_id": row.resource_id,
+        "severity": SEVERITIES[usize::try_from(row.severity).unwrap()],
         "message": row.message,
+        "ip_address": row.ip_address,
+        "metadata": metadata,
     });
     Fact { seen: Seen::of(&value), recorded_ms: row.recorded_ms, value }
 }
