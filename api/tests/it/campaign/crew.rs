@@ -125,11 +125,11 @@ impl Crew {
     fn streamer(&self, number: usize, scene: &Scene, rng: &mut SmallRng) -> Streamer {
         Streamer {
             // The one whose entries expire is watched by more than its share.
-            tenant: if number % 4 == 0 { EXPIRING } else { rng.random_range(0..TENANTS) },
-            wish: if number % 3 == 0 { 0 } else { rng.random_range(0..WISHES.len()) },
+            tenant: if number.is_multiple_of(4) { EXPIRING } else { rng.random_range(0..TENANTS) },
+            wish: if number.is_multiple_of(3) { 0 } else { rng.random_range(0..WISHES.len()) },
             events: number % 3 == 1,
             restless: rng.random_bool(0.5),
-            from_start: number % 4 == 0 || rng.random_bool(0.5),
+            from_start: number.is_multiple_of(4) || rng.random_bool(0.5),
             door: Door::new(scene, number),
             truth: self.truth.clone(),
             rng: SmallRng::from_rng(rng),

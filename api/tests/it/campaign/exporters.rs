@@ -23,7 +23,7 @@ const REST_MS: std::ops::Range<u64> = 100..800;
 const AGAIN_MS: std::ops::Range<u64> = 30..150;
 
 /// How long an export may take over all of its parts.
-const WHOLE_WITHIN: Duration = Duration::from_secs(120);
+const WHOLE_WITHIN: Duration = Duration::from_mins(2);
 
 /// How long nothing may come before the client breaks off.
 const SILENT: Duration = Duration::from_secs(6);

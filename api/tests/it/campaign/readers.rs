@@ -25,7 +25,7 @@ const PAGE: std::ops::Range<u32> = 20..400;
 const PAGES_MAX: usize = 10_000;
 
 /// How long the last page may be asked for.
-const LAST_PAGES: Duration = Duration::from_secs(60);
+const LAST_PAGES: Duration = Duration::from_mins(1);
 
 /// What is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

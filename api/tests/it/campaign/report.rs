@@ -12,6 +12,9 @@ use crate::support::service::Service;
 /// The file; the replicas' logs of seeds with violations go beside it.
 const REPORT: &str = "AUDIT_TEST_CAMPAIGN_REPORT";
 
+/// One of the times of a recovery.
+type TimeOf = fn(&Recovery) -> Duration;
+
 /// What one seed was and found.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -89,7 +92,7 @@ impl Report {
 
     fn write_recovery(&self, text: &mut String) {
         text.push_str("| after the last fault | median | max |\n|---|---|---|\n");
-        let rows: [(&str, fn(&Recovery) -> Duration); 5] = [
+        let rows: [(&str, TimeOf); 5] = [
             ("each replica serves each tenant", |r| r.served),
             ("all requests answered", |r| r.answered),
             ("all streams complete", |r| r.watched),

@@ -20,7 +20,7 @@ const LEAVES_AFTER: std::ops::Range<u32> = 5..400;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long it may take until all has come, and how long it is looked for more afterwards.
-const ALL_WITHIN: Duration = Duration::from_secs(60);
+const ALL_WITHIN: Duration = Duration::from_mins(1);
 const LINGER: Duration = Duration::from_millis(400);
 
 const AGAIN_MS: std::ops::Range<u64> = 20..300;

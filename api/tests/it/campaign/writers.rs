@@ -32,7 +32,7 @@ const HURRY_MS: std::ops::Range<u64> = 2..120;
 const BULK_LEN_MAX: usize = 25;
 
 /// How long a request with a key may go on after all faults.
-const LAST_ANSWERS: Duration = Duration::from_secs(60);
+const LAST_ANSWERS: Duration = Duration::from_mins(1);
 
 /// How a client records.
 #[derive(Debug, Clone, Copy)]

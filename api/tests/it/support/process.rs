@@ -45,10 +45,15 @@ impl Pid {
     }
 
     /// Whether it has not ended, though nobody may have asked how it did.
+    ///
+    /// All its threads are looked at: while one is still ending, the port is taken.
     pub(crate) fn runs(self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
-        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        !(state.is_empty() || state.starts_with(['Z', 'X']))
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.0)) else { return false };
+        threads.filter_map(Result::ok).any(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            !(state.is_empty() || state.starts_with(['Z', 'X']))
+        })
     }
 
     fn signal(self, name: &str) {
