@@ -8,7 +8,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
 cd "$here/.."
 
-formatted() { cargo fmt --all --check || { say "    make fmt mends it"; return 1; }; }
+formatted() {
+  { cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check; } ||
+    { say "    make fmt mends it"; return 1; }
+}
 
 # `domain` is pure: whatever it decides can be tested without a server, a clock or a network.
 domain_is_pure() {

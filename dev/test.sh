@@ -13,6 +13,7 @@
 #                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
 #                 AUDIT_TEST_BROWSER       the folder with what drives a browser, and a link to that
 #                 AUDIT_TEST_SCHEMATHESIS  the Python that has Schemathesis
+#                 AUDIT_TEST_LOGS          a folder that keeps the services' logs, and what none may hold
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
 #                 AUDIT_TEST_CAMPAIGN_REPORT  where the fault campaign writes its report, if anywhere
 set -euo pipefail
@@ -99,6 +100,17 @@ zip_lambda() {
   export AUDIT_TEST_LAMBDA=$place/lambda.zip
 }
 
+keep_logs() {
+  mkdir "$place/logs"
+  export AUDIT_TEST_LOGS=$place/logs
+}
+
+# Of a whole run there are many; of a single test perhaps none.
+logs_hold_nothing() {
+  grep -h '"level":"' "$place/emulator/server.log" >"$place/logs/emulator.log" || true
+  dev/logs.sh check "$place/logs" "$([ $# = 0 ] && echo 10000 || echo 0)"
+}
+
 # An upgrade takes an older program, which a checkout has not: two of the same are a rolling restart.
 run_trials() {
   local program
@@ -145,5 +157,7 @@ if [ $# -eq 0 ]; then
   step 'templates for AWS' dev/template.sh test "$place/template" "$place/lambda.zip" "$AUDIT_TEST_SEARCH_URL"
   step 'restore, failover, rolling restart' run_trials
 fi
+keep_logs
 step "$name" run_tests "$@"
+step 'nothing of it is in a log' logs_hold_nothing "$@"
 say "all tests passed ($((SECONDS - begun)) s)"

@@ -91,6 +91,11 @@ impl Admission {
         Permit { admission: Arc::clone(self), tenant_id, weight: REQUEST_WEIGHT }
     }
 
+    /// What is taken of the whole, and the whole.
+    pub fn weights(&self) -> (u64, u64) {
+        (self.lock().all, self.weight_max)
+    }
+
     fn give_back(&self, tenant_id: TenantId, weight: u64) {
         let mut taken = self.lock();
         taken.all -= weight;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::admission::Admission;
 use crate::export::slots::Exports;
 use crate::identity::Authenticator;
+use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::reads::Reads;
 use crate::retention::Retention;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub reads: Reads,
     /// Who watches logs as they grow.
     pub streams: Streams,
+    /// What an operator sees of it.
+    pub metrics: Metrics,
 }
 
 impl App {

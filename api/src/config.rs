@@ -156,6 +156,9 @@ pub struct ServeArgs {
     /// Address to serve on
     #[arg(long, env = "AUDIT_LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
+    /// Address for operators alone, with `/metrics` for Prometheus; unset: no metrics
+    #[arg(long, env = "AUDIT_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
     /// Who connects.
     #[command(flatten)]
     pub connections: ConnectionArgs,

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::metrics::{Metrics, Worker};
 use crate::store::statistics::counting::{
     FORGOTTEN_MAX, LOGS_MAX, WINDOW_ENTRIES_MAX, count_window, expired, forget, lagging,
 };
@@ -33,7 +34,7 @@ pub struct Counter {
 
 impl Counter {
     /// Works until it is stopped.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken, metrics: Metrics) {
         let mut full_at = Instant::now();
         let mut is_failing = false;
         loop {
@@ -42,6 +43,7 @@ impl Counter {
                 None => return,
                 Some(Ok(is_behind)) => {
                     is_failing = false;
+                    metrics.rounds.ended(Worker::Counter);
                     if is_full {
                         full_at = Instant::now() + FULL_PERIOD;
                     }

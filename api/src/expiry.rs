@@ -1,6 +1,7 @@
 //! Entries that their tenants no longer keep: the floors move, and rows that no partition took
 //! along are deleted. Partitions are [`crate::worker`]'s.
 
+use std::fmt;
 use std::time::Duration;
 
 use domain::{TenantId, Timestamp};
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use crate::metrics::{Metrics, Worker};
 use crate::store::append::CLOCKS_APART;
 use crate::store::erasure::{self, Unerased};
 use crate::store::expiry::{self, ExpireError};
@@ -27,7 +29,6 @@ const PERIOD_SHORT: Duration = Duration::from_secs(5);
 const ERASURES_MAX: u32 = 1_000;
 
 /// See the module.
-#[derive(Debug)]
 pub struct Expiry {
     /// The worker's database.
     pub options: PgConnectOptions,
@@ -51,14 +52,23 @@ pub struct Done {
     erasures: u32,
 }
 
+/// Without the options: they hold a password.
+impl fmt::Debug for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expiry").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
 impl Expiry {
     /// Works until it is stopped.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken, metrics: Metrics) {
         loop {
             let pause = match stop.run_until_cancelled(self.round()).await {
                 None => return,
-                Some(Ok(done)) if done.more => PERIOD_SHORT,
-                Some(Ok(_)) => PERIOD,
+                Some(Ok(done)) => {
+                    metrics.rounds.ended(Worker::Expiry);
+                    if done.more { PERIOD_SHORT } else { PERIOD }
+                }
                 Some(Err(error)) => {
                     error!(error = %error, "expiry failed and will be tried again");
                     PERIOD_SHORT

@@ -21,6 +21,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod linger;
 pub mod logging;
+pub mod metrics;
 pub mod openapi;
 pub mod own;
 pub mod poke;

@@ -10,6 +10,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{BatchResultErrorEntry, QueueAttributeName, SendMessageBatchRequestEntry};
+use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
@@ -51,6 +52,24 @@ pub struct Refusal {
 #[error("the queue did not answer as it should: {0}")]
 pub struct QueueFault(pub String);
 
+/// About how many messages there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depths {
+    /// That wait.
+    pub waiting: u64,
+    /// That somebody has taken, and not done.
+    pub taken: u64,
+    /// In the dead-letter queue; `None` where there is none, or we may not ask.
+    pub dead: Option<u64>,
+}
+
+/// What of a queue's settings names its dead-letter queue.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Redrive {
+    dead_letter_target_arn: String,
+}
+
 /// The real queue.
 #[derive(Debug, Clone)]
 pub struct SqsQueue {
@@ -79,6 +98,34 @@ impl SqsQueue {
     pub fn with_config(url: &Url, config: &SdkConfig) -> anyhow::Result<Self> {
         config.region().context("AUDIT_QUEUE_URL is set, but AWS_REGION is not")?;
         Ok(Self { client: Client::new(config), url: url.to_string() })
+    }
+
+    /// What waits here and in the dead-letter queue.
+    pub async fn depths(&self) -> Result<Depths, QueueFault> {
+        let (waiting, taken) = self.backlog().await?;
+        let asked = [QueueAttributeName::RedrivePolicy];
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let answer = request.set_attribute_names(Some(asked.to_vec())).send().await;
+        let answer = answer.map_err(|error| fault(&error))?;
+        let redrive = answer.attributes().and_then(|found| found.get(&asked[0]));
+        let redrive = redrive.and_then(|text| serde_json::from_str::<Redrive>(text).ok());
+        let dead = match redrive {
+            Some(redrive) => self.dead(&redrive.dead_letter_target_arn).await.ok(),
+            None => None,
+        };
+        Ok(Depths { waiting, taken, dead })
+    }
+
+    /// What lies in a queue that is known by its ARN alone.
+    async fn dead(&self, arn: &str) -> Result<u64, QueueFault> {
+        let mut parts = arn.split(':').skip(4);
+        let (account, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let request = self.client.get_queue_url().queue_name(name);
+        let answer = request.queue_owner_aws_account_id(account).send().await;
+        let answer = answer.map_err(|error| fault(&error))?;
+        let url = answer.queue_url().unwrap_or_default().to_owned();
+        let (waiting, taken) = Self { client: self.client.clone(), url }.backlog().await?;
+        Ok(waiting + taken)
     }
 }
 

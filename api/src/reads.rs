@@ -122,6 +122,11 @@ impl Reads {
         }
     }
 
+    /// How many are not told yet.
+    pub fn pending(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Takes those out that have been counted for long enough, and with more than half of what is
     /// kept, the older half.
     fn take_due(&self, now: Instant) -> Vec<(Key, Read)> {
@@ -186,6 +191,8 @@ async fn write_these(app: &App, reads: Vec<(Key, Read)>) {
         let Some(entry) = entry(&key, &read) else { continue };
         if own::record(app, key.tenant_id, entry).await.is_err() {
             app.reads.put_back(key, read);
+        } else {
+            app.metrics.writing.read_recorded();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use domain::TenantId;
@@ -14,7 +15,9 @@ use tracing::{Level, event};
 use uuid::Uuid;
 
 use crate::error::ProblemNote;
+use crate::metrics::{self, Metrics};
 use crate::rates::Allowance;
+use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -92,6 +95,8 @@ fn given_request_id(request: &Request) -> Option<HeaderValue> {
 pub(crate) struct RequestLog {
     facts: Facts,
     method: Method,
+    /// Where that is the route, and nobody has to prove anything.
+    probe: Option<&'static str>,
     started: Instant,
 }
 
@@ -100,17 +105,29 @@ impl RequestLog {
     pub(crate) fn begin(request: &mut Request) -> Self {
         let facts = Facts::of(request);
         request.extensions_mut().insert(facts.clone());
-        Self { facts, method: request.method().clone(), started: Instant::now() }
+        let probe = routes::PROBES.into_iter().find(|path| *path == request.uri().path());
+        Self { facts, method: request.method().clone(), probe, started: Instant::now() }
     }
 
-    /// Logs the event and returns the request's id to the caller, and how it stands with limits.
-    pub(crate) fn end(self, response: &mut Response) {
-        response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
+    /// Logs the event, counts it, and returns the request's id to the caller, and how it stands with
+    /// limits.
+    pub(crate) fn end(self, response: &mut Response, metrics: &Metrics) {
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.facts.0.request_id.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What has no word of its own is told to one caller, at one moment.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Some(allowance) = self.facts.0.allowance.get() {
             allowance.tell(response.headers_mut());
         }
-        let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
-        log(&self.facts, self.method.as_str(), route, response, self.started);
+        let route = self.facts.0.route.get().map(MatchedPath::as_str).or(self.probe);
+        log(&self.facts, self.method.as_str(), route.unwrap_or_default(), response, self.started);
+        let counted = route.unwrap_or(metrics::OTHER);
+        let (requests, status) = (&metrics.requests, response.status().as_u16());
+        requests.answered(counted, &self.method, status, self.started.elapsed());
+        if let Some(note) = response.extensions().get::<ProblemNote>() {
+            requests.refused(note.code);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Upkeep that needs nobody's request: partitions made ahead, dropped when nobody needs them, old
 //! keys and marks removed.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::metrics::{Metrics, Worker};
 use crate::store::migrations::Profile;
 use crate::store::{self, DbRole, marks, partitions, tickets};
 
@@ -21,7 +23,6 @@ const PERIOD: Duration = Duration::from_mins(10);
 const PERIOD_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// See the module.
-#[derive(Debug)]
 pub struct Upkeep {
     /// The worker's database.
     pub options: PgConnectOptions,
@@ -33,13 +34,23 @@ pub struct Upkeep {
     pub called: Arc<Notify>,
 }
 
+/// Without the options: they hold a password.
+impl fmt::Debug for Upkeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upkeep").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
 impl Upkeep {
     /// Works until it is stopped.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken, metrics: Metrics) {
         loop {
             let pause = match stop.run_until_cancelled(self.round()).await {
                 None => return,
-                Some(Ok(())) => PERIOD,
+                Some(Ok(())) => {
+                    metrics.rounds.ended(Worker::Upkeep);
+                    PERIOD
+                }
                 Some(Err(error)) => {
                     error!(error = %error, "upkeep failed and will be tried again");
                     PERIOD_AFTER_FAILURE

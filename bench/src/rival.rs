@@ -128,6 +128,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         called,
         Bell::default(),
         api::streaming::Streams::default(),
+        api::metrics::Metrics::default(),
     );
     let secrets = GatewaySecrets::new(&[SecretString::from(GATEWAY_SECRET)]);
     Ok(App::new(Parts {
@@ -143,6 +144,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         searches: api::searching::Searches::new(None),
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
+        metrics: api::metrics::Metrics::default(),
     }))
 }
 

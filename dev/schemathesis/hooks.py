@@ -14,11 +14,11 @@ REFUSED = [
     ("cursor_expired", ""),
     ("invalid_query", ""),
     ("confirm_required", ""),
-    ("invalid_parameter", "`from` lies after `to`"),
+    ("invalid_parameter", "`from`: lies after `to`"),
     ("invalid_parameter", "makes it more than 100 values"),
-    ("invalid_parameter", "`raw` is for format=csv alone"),
-    ("invalid_parameter", "`confirm` is for the cleanup itself"),
-    ("invalid_parameter", "`tz` must be the name of an IANA time zone"),
+    ("invalid_parameter", "`raw`: it is for format=csv alone"),
+    ("invalid_parameter", "`confirm`: it is for the cleanup itself"),
+    ("invalid_parameter", "`tz`: must be the name of an IANA time zone"),
     ("invalid_parameter", "makes more than 5000 buckets"),
 ]
 

@@ -27,7 +27,8 @@ struct Settings {
 impl Settings {
     fn read(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let set = |name| variable(name).filter(|value| !value.is_empty());
-        let url = set("AUDIT_SEARCH_URL").context("set AUDIT_SEARCH_URL to OpenSearch's URL")?;
+        let set_url =
+            set("AUDIT_SEARCH_URL").context("set AUDIT_SEARCH_URL to OpenSearch's URL")?;
         let choice = match set("AUDIT_SEARCH_AUTH").as_deref() {
             None | Some("auto") => AuthChoice::Auto,
             Some("none") => AuthChoice::None,
@@ -37,9 +38,15 @@ impl Settings {
         };
         let password =
             secret_or_file(set("AUDIT_SEARCH_PASSWORD"), set("AUDIT_SEARCH_PASSWORD_FILE"))?;
+        let url: Url = set_url.parse().context("AUDIT_SEARCH_URL: not a URL")?;
+        if url.password().is_some() {
+            bail!(
+                "AUDIT_SEARCH_URL holds a password: use AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD"
+            );
+        }
         let prefix = set("AUDIT_SEARCH_PREFIX").unwrap_or_else(|| "audit-logs".to_owned());
         Ok(Self {
-            url: url.parse().context("AUDIT_SEARCH_URL: not a URL")?,
+            url,
             login: Login { choice, user: set("AUDIT_SEARCH_USER"), password },
             prefix: Prefix::parse(&prefix).context("AUDIT_SEARCH_PREFIX")?,
         })
@@ -84,6 +91,7 @@ mod tests {
             ("AUDIT_SEARCH_AUTH", "magic"),
             ("AUDIT_SEARCH_PREFIX", "A*"),
             ("AUDIT_SEARCH_URL", "x"),
+            ("AUDIT_SEARCH_URL", "https://user:planted@127.0.0.1"),
         ] {
             // The first of a name counts.
             let Err(error) = read(&[(name, value), ("AUDIT_SEARCH_URL", "http://127.0.0.1:9200")])

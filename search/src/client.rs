@@ -1,5 +1,6 @@
 //! The connection to OpenSearch: each call has a time-out, a bounded answer, and a [`Fault`] of ours.
 
+use std::fmt;
 use std::time::Duration;
 
 use opensearch::auth::Credentials;
@@ -20,9 +21,16 @@ const ANSWER_BYTES_MAX: u64 = 32 << 20;
 const ERROR_BYTES_MAX: u64 = 1 << 20;
 
 /// The connection to OpenSearch; cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Client {
     transport: Transport,
+}
+
+/// Without what it holds: a password.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }
 
 /// What one call is about.
@@ -77,7 +85,8 @@ impl Client {
         Err(Fault::TimedOut)
     }
 
-    async fn bytes(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
+    /// Calls, and gives the answer as it came.
+    pub(crate) async fn bytes(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
         let timeout = call.timeout;
         // The transport's own time-out alone would not end a connection that is never made.
         match tokio::time::timeout(timeout, self.send(call)).await {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use search::{AuthChoice, Index, IndexSettings, Login, Prefix};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -74,6 +74,12 @@ impl SearchArgs {
     /// The index; `None` where there is none. Does not connect yet.
     pub async fn index(&self) -> anyhow::Result<Option<Index>> {
         let Some(url) = self.search_url.clone() else { return Ok(None) };
+        if url.password().is_some() {
+            // Addresses are told in errors and logs.
+            bail!(
+                "AUDIT_SEARCH_URL holds a password: use AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD"
+            );
+        }
         let prefix = Prefix::parse(&self.search_prefix).context("AUDIT_SEARCH_PREFIX")?;
         let password = self.password()?.map(|password| password.expose_secret().to_owned());
         let login =

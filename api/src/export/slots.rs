@@ -51,6 +51,11 @@ impl Exports {
         Ok(Slot { running: Arc::clone(&self.running), tenant_id })
     }
 
+    /// How many run.
+    pub fn running(&self) -> usize {
+        lock(&self.running).values().sum()
+    }
+
     /// Waits for a turn to read; `None` once the service stops.
     pub async fn reading(&self) -> Option<SemaphorePermit<'_>> {
         self.reading.acquire().await.ok()

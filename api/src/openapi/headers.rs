@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use crate::idempotency;
 
 /// Every header of an answer: its name, its schema, what it says.
-fn known() -> [(&'static str, Value, &'static str); 21] {
+fn known() -> [(&'static str, Value, &'static str); 22] {
     let text = || json!({ "type": "string" });
     let number = || json!({ "type": "string", "pattern": "^[0-9]+$" });
     [
@@ -15,6 +15,11 @@ fn known() -> [(&'static str, Value, &'static str); 21] {
             "X-Request-Id",
             json!({ "type": "string", "minLength": 1, "maxLength": 256 }),
             "The request's id: the one that was sent, or ours.",
+        ),
+        (
+            "X-Content-Type-Options",
+            json!({ "type": "string", "const": "nosniff" }),
+            "An answer is what it says it is.",
         ),
         ("Location", text(), "Where what was made can be read."),
         (
@@ -68,8 +73,9 @@ fn known() -> [(&'static str, Value, &'static str); 21] {
 }
 
 /// Headers that each answer that may have them always has.
-const ALWAYS: [&str; 8] = [
+const ALWAYS: [&str; 9] = [
     "X-Request-Id",
+    "X-Content-Type-Options",
     "Location",
     "ETag",
     "Content-Disposition",
@@ -93,7 +99,7 @@ pub(super) fn all() -> Value {
 
 /// The headers of one answer.
 pub(super) fn of_answer(own: &[&str]) -> Value {
-    let named = ["X-Request-Id"].iter().chain(own).map(|name| {
+    let named = ["X-Request-Id", "X-Content-Type-Options"].iter().chain(own).map(|name| {
         ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))
     });
     named.collect::<Map<_, _>>().into()
@@ -105,21 +111,12 @@ pub(super) fn of_problem(status: u16) -> Value {
     if is(ProblemCode::Unauthenticated) {
         of_answer(&["WWW-Authenticate"])
     } else if is(ProblemCode::RateLimited) {
-        let mut headers = of_answer(&[&["Retry-After"], &LIMITS[..]].concat());
-        headers["X-Request-Id"] = not_always("X-Request-Id");
-        headers
+        of_answer(&[&["Retry-After"], &LIMITS[..]].concat())
     } else if is(ProblemCode::DatabaseUnavailable) {
         of_answer(&["Retry-After"])
     } else {
         of_answer(&[])
     }
-}
-
-/// A connection that there is no place for is not read.
-fn not_always(name: &str) -> Value {
-    let mut header = all()[name].take();
-    header["required"] = json!(false);
-    header
 }
 
 fn parameter(name: &str, schema: &Value, about: &str, example: &str) -> Value {

@@ -264,11 +264,12 @@ fn board() -> Vec<Operation> {
     let html = || ("text/html", json!({ "type": "string" }), examples::html());
     let told = || own(["Cache-Control", "Content-Security-Policy"]);
     let about = "Its query string is the page's own. In jwt mode it comes without a proof and asks for a token. Who may not \
-        use it and accepts `text/html` gets the page with status 403.";
+        use it, or not now, and accepts `text/html` gets the page with the problem's status.";
     let page = Operation::of("get", "/logs/board", MayAudit::ROLES)
         .named("board", "board", "The page for people", about)
         .answers(200, "The page.", &told(), &[html()])
-        .answers(403, "It may not be used, as a page or as a problem.", &[], &[html()]);
+        .answers(403, "It may not be used, as a page or as a problem.", &[], &[html()])
+        .answers(503, "Not now, as a page or as a problem.", &["Retry-After"], &[html()]);
     let file = Operation::proved("get", "/logs/board/{version}/{file}", true)
         .named(
             "boardFile",

@@ -28,6 +28,7 @@ pub use self::bell::Bell;
 use self::bell::TENANTS_MAX;
 use self::pass::{Done, Pass};
 pub use self::resend::{ResendError, resend};
+use crate::metrics::{Metrics, Worker};
 use crate::queue::EntryQueue;
 use crate::store::Store;
 use crate::store::relay::{self as cursors, Lease};
@@ -81,6 +82,7 @@ pub struct Relay<Q> {
     failures: u32,
     /// Whether it was said that nothing can be sent.
     has_told: bool,
+    metrics: Metrics,
 }
 
 /// How a round went.
@@ -112,7 +114,14 @@ impl<Q: EntryQueue> Relay<Q> {
             found_part: false,
             failures: 0,
             has_told: false,
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Counts what it does where an operator sees it.
+    #[must_use]
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Works until it is stopped; what it has begun is finished first.
@@ -120,7 +129,12 @@ impl<Q: EntryQueue> Relay<Q> {
         while !stop.is_cancelled() {
             let begun = Instant::now();
             let round = match self.round(&stop).await {
-                Ok(round) => round,
+                Ok(round) => {
+                    if round != Round::Failed {
+                        self.metrics.rounds.ended(Worker::Relay);
+                    }
+                    round
+                }
                 Err(error) => {
                     self.tell_failure(&error);
                     Round::Failed
@@ -267,6 +281,8 @@ impl<Q: EntryQueue> Relay<Q> {
         for moved in &done.moves {
             self.apart.remove(&moved.lease.tenant_id);
         }
+        self.metrics.relay.sent(done.sent);
+        self.metrics.relay.troubled(done.troubled.len());
         self.apart.extend(&done.refused);
         let Some(trouble) = &done.trouble else { return };
         if done.is_away {

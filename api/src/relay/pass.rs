@@ -54,6 +54,8 @@ pub(super) struct Done {
     pub(super) is_away: bool,
     /// Logs that there was no time for.
     pub(super) unserved: Vec<TenantId>,
+    /// Entries that the queue has.
+    pub(super) sent: u64,
 }
 
 /// A log's entries as messages hold them, one behind the other.
@@ -143,6 +145,9 @@ fn prefixes(pieces: &[Piece], fates: &[Fate], done: &mut Done) -> HashMap<Tenant
     let mut sent = HashMap::new();
     for piece in pieces {
         let fate = fates.get(piece.message).copied().unwrap_or(Fate::Lost);
+        if fate == Fate::Sent {
+            done.sent += piece.entries as u64;
+        }
         if fate == Fate::Refused {
             done.refused.insert(piece.tenant_id);
         }

@@ -15,6 +15,7 @@ use super::mender::{Mended, Mender, Resend, numbers};
 use super::watch::Watch;
 use super::{RepairError, months, strangers};
 use crate::config::RepairArgs;
+use crate::metrics::{Metrics, Seen, Worker};
 use crate::store::index_marks::{self, MARKS_MAX};
 use crate::store::indexing::{self, LOGS_MAX, Log};
 use crate::store::{self, DbRole};
@@ -43,6 +44,7 @@ pub struct Repair<R> {
     period: Duration,
     /// How often all are.
     full_period: Duration,
+    metrics: Metrics,
 }
 
 /// What is kept between rounds.
@@ -66,6 +68,7 @@ struct Done {
     more: bool,
     /// Whether there are more documents that have expired than a round deletes.
     expired_left: bool,
+    seen: Seen,
 }
 
 /// Documents of a log, and how many there should be.
@@ -93,7 +96,14 @@ impl<R: Resend> Repair<R> {
             mender,
             period: Duration::from_secs(times.repair_period_s),
             full_period: Duration::from_secs(times.repair_full_period_s),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Counts what it finds where an operator sees it.
+    #[must_use]
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Works until it is stopped.
@@ -111,6 +121,7 @@ impl<R: Resend> Repair<R> {
                 None => break,
                 Some(Ok(done)) => {
                     state.is_failing = false;
+                    self.metrics.rounds.ended(Worker::Repair);
                     if done.more { PERIOD_SHORT.min(self.period) } else { self.period }
                 }
                 Some(Err(error)) => {
@@ -131,6 +142,7 @@ impl<R: Resend> Repair<R> {
     /// A round, if no other replica is at it.
     async fn turn(&self, state: &mut State) -> Result<Done, RepairError> {
         if !self.is_ours(state).await? {
+            self.metrics.index.seen(None);
             return Ok(Done::default());
         }
         let is_full = Instant::now() >= state.full_at;
@@ -139,6 +151,10 @@ impl<R: Resend> Repair<R> {
             let period = if done.expired_left { self.period } else { self.full_period };
             state.full_at = Instant::now() + period;
         }
+        self.metrics.index.seen(Some(done.seen));
+        self.metrics
+            .index
+            .mended(done.mended.entries.unsigned_abs(), done.mended.deleted + done.expired);
         if done.mended != Mended::default() || done.expired + done.indices > 0 {
             info!(
                 entries.mended = done.mended.entries,
@@ -272,6 +288,9 @@ impl<R: Resend> Repair<R> {
         done: &mut Done,
     ) -> Result<(), RepairError> {
         let Question { log, about, range } = question;
+        if about == About::Settled {
+            done.seen.note(range, count);
+        }
         match about {
             About::Settled if bisect::is_right(range, count) => {
                 watch.held(log.tenant_id, range);

@@ -4,7 +4,7 @@
 use axum::extract::Path;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
@@ -67,7 +67,6 @@ fn describe(media: &'static str, kept: &'static str) -> HeaderMap {
     let headers = [
         (CONTENT_TYPE, media),
         (CACHE_CONTROL, kept),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (RESOURCE_POLICY, "same-origin"),
     ];

@@ -45,7 +45,7 @@ pub(super) async fn serve(State(app): State<App>, mut request: Request, next: Ne
         }
     };
     rest.discard();
-    log.end(&mut response);
+    log.end(&mut response, &app.metrics);
     response
 }
 
@@ -57,6 +57,7 @@ async fn prove(app: &App, request: &mut Request) -> Result<(), ApiError> {
     if let Some(ticket) = ticket::of(request) {
         let digest = ticket.map_err(|unproved| ticket::refused(&unproved))?;
         let proof = ticket::redeem(&app.store.worker, digest).await?;
+        app.metrics.requests.ticket_redeemed();
         request.extensions_mut().insert(proof);
         return Ok(());
     }

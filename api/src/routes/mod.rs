@@ -20,6 +20,9 @@ use crate::documents::{DOCUMENT, REDOC, SWAGGER};
 /// Where the service's own routes begin.
 pub const BASE: &str = "/api/v1";
 
+/// Routes that a prober asks, outside of the base.
+pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// Routes and the list of them, so that tests can walk all.
 struct Routes {
     router: Router<App>,
@@ -84,8 +87,8 @@ fn open() -> Vec<(String, MethodRouter<App>)> {
     let get = MethodFilter::GET;
     let file = "/{version}/{file}";
     let mut routes = vec![
-        ("/healthz".to_owned(), on(get, health::healthz)),
-        ("/readyz".to_owned(), on(get, health::readyz)),
+        (PROBES[0].to_owned(), on(get, health::healthz)),
+        (PROBES[1].to_owned(), on(get, health::readyz)),
         (format!("{BASE}{}{file}", board::PATH), on(get, logs::board::file)),
     ];
     for base in ["", BASE] {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::metrics::{ConnectionState, Counted};
+
 /// How long a client may take for an answer that is all in memory; and of any other, how long it
 /// may take nothing at all: longer than exports and streams allow, which tell why they end.
 const TAKEN_WITHIN: Duration = Duration::from_mins(2);
@@ -45,6 +47,8 @@ pub(super) struct Clock {
 #[derive(Debug)]
 struct State {
     phase: Phase,
+    /// The same, for who looks at all connections.
+    counted: Counted,
     /// Since when the client takes nothing of what waits for it.
     blocked_at: Option<Instant>,
 }
@@ -61,11 +65,34 @@ enum Phase {
     Answering(Option<Instant>),
     /// All of it is made, and not all of it sent.
     Made(Option<Instant>),
+    /// It speaks another protocol from now on, that has limits of its own.
+    Upgraded,
+}
+
+impl Phase {
+    fn as_state(self) -> ConnectionState {
+        match self {
+            Self::Idle(_) => ConnectionState::Idle,
+            Self::Head(_) => ConnectionState::Head,
+            Self::Asked => ConnectionState::Asked,
+            Self::Answering(_) | Self::Made(_) => ConnectionState::Answering,
+            Self::Upgraded => ConnectionState::Upgraded,
+        }
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.counted.enter(phase.as_state());
+    }
 }
 
 impl Clock {
-    pub(super) fn start(times: Times) -> Self {
-        let state = State { phase: Phase::Head(Instant::now()), blocked_at: None };
+    pub(super) fn start(times: Times, mut counted: Counted) -> Self {
+        let phase = Phase::Head(Instant::now());
+        counted.enter(phase.as_state());
+        let state = State { phase, counted, blocked_at: None };
         Self { times, state: Mutex::new(state) }
     }
 
@@ -73,26 +100,36 @@ impl Clock {
     pub(super) fn heard(&self) {
         let mut state = self.lock();
         if let Phase::Idle(_) = state.phase {
-            state.phase = Phase::Head(Instant::now());
+            state.enter(Phase::Head(Instant::now()));
         }
     }
 
     /// The head of a request is there.
     pub(super) fn asked(&self) {
-        self.lock().phase = Phase::Asked;
+        self.lock().enter(Phase::Asked);
     }
 
     /// The answer begins.
     pub(super) fn answering(&self, has_own_pace: bool) {
         let until = (!has_own_pace).then(|| Instant::now() + self.times.taken_within);
-        self.lock().phase = Phase::Answering(until);
+        self.lock().enter(Phase::Answering(until));
+    }
+
+    /// What is sent from now on is no answer.
+    pub(super) fn upgraded(&self) {
+        self.lock().enter(Phase::Upgraded);
+    }
+
+    /// The connection is ended by us.
+    pub(super) fn cut(&self) {
+        self.lock().counted.cut();
     }
 
     /// Nothing more is to come of it.
     pub(super) fn made(&self) {
         let mut state = self.lock();
         if let Phase::Answering(until) = state.phase {
-            state.phase = Phase::Made(until);
+            state.enter(Phase::Made(until));
         }
     }
 
@@ -111,7 +148,7 @@ impl Clock {
         let mut state = self.lock();
         state.blocked_at = None;
         if let Phase::Made(_) = state.phase {
-            state.phase = Phase::Idle(Instant::now());
+            state.enter(Phase::Idle(Instant::now()));
         }
     }
 
@@ -121,7 +158,7 @@ impl Clock {
         let of_phase = match state.phase {
             Phase::Idle(since) => Some(since + self.times.idle),
             Phase::Head(since) => Some(since + self.times.head),
-            Phase::Asked => None,
+            Phase::Asked | Phase::Upgraded => None,
             Phase::Answering(until) | Phase::Made(until) => until,
         };
         let of_blockage = state.blocked_at.map(|since| since + self.times.taken_within);
@@ -136,12 +173,14 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     const HEAD: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_secs(75);
 
     fn clock() -> Clock {
-        Clock::start(Times::new(HEAD, IDLE, 1))
+        let counted = Counted::new(Metrics::default(), ConnectionState::Head);
+        Clock::start(Times::new(HEAD, IDLE, 1), counted)
     }
 
     /// Whether so much time is left, give or take what a test needs to ask.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -27,6 +27,7 @@ use super::clock::Clock;
 use super::places::Place;
 use super::watched::Watched;
 use super::{OwnPace, Serving};
+use crate::metrics::Counted;
 
 /// The head of a request, with its address.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -44,11 +45,11 @@ pub(super) struct Conversation<'a> {
 
 impl Conversation<'_> {
     /// Answers requests until the client goes, the service stops, or the clock says so.
-    pub(super) async fn hold<S>(self, socket: S, place: Place)
+    pub(super) async fn hold<S>(self, socket: S, place: Place, counted: Counted)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let clock = Arc::new(Clock::start(self.serving.times));
+        let clock = Arc::new(Clock::start(self.serving.times, counted));
         let io = TokioIo::new(Watched::new(socket, Arc::clone(&clock), place));
         let service = service_fn(|request| self.answer(request, &clock));
         let connection = builder().serve_connection(io, service).with_upgrades();
@@ -57,7 +58,10 @@ impl Conversation<'_> {
         loop {
             tokio::select! {
                 _ = connection.as_mut() => return,
-                () = self.overdue(&clock) => return debug!("a silent or slow connection is cut"),
+                () = self.overdue(&clock) => {
+                    clock.cut();
+                    return debug!("a silent or slow connection is cut");
+                }
                 () = self.stopping.cancelled(), if !is_told => {
                     is_told = true;
                     connection.as_mut().graceful_shutdown();
@@ -106,7 +110,11 @@ async fn answer(
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await?;
-    clock.answering(response.extensions().get::<OwnPace>().is_some());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        clock.upgraded();
+    } else {
+        clock.answering(response.extensions().get::<OwnPace>().is_some());
+    }
     Ok(response.map(|body| Taken { body, clock }))
 }
 

@@ -28,6 +28,7 @@ use self::conversation::Conversation;
 use self::places::{Place, Places};
 use self::refusal::Refusals;
 use self::tls::Tls;
+use crate::metrics::{ConnectionState, Counted, Metrics};
 
 /// How long it rests when no connection can be accepted, as when files have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -48,6 +49,8 @@ pub struct Serving {
     pub places: Places,
     /// What they are encrypted with, if they are.
     pub tls: Option<Tls>,
+    /// Who counts the connections.
+    pub metrics: Metrics,
 }
 
 impl Serving {
@@ -55,6 +58,7 @@ impl Serving {
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
         let stopping = CancellationToken::new();
         let conversations = TaskTracker::new();
+        self.metrics.connections.limited_to(self.places.max());
         let serving = Arc::new(self);
         tokio::select! {
             () = serving.accept_all(&listener, &conversations, &stopping) => {}
@@ -73,7 +77,7 @@ impl Serving {
         conversations: &TaskTracker,
         stopping: &CancellationToken,
     ) {
-        let refusals = Refusals::default();
+        let refusals = Refusals::new(self.metrics.clone());
         loop {
             let Some((socket, peer)) = accept(listener).await else { continue };
             match self.places.take(peer.ip()) {
@@ -81,9 +85,13 @@ impl Serving {
                     let (serving, stopping) = (Arc::clone(self), stopping.clone());
                     conversations.spawn(serving.hold(socket, peer, place, stopping));
                 }
-                // Shaking hands first would cost more than the answer is worth.
-                Err(_) if self.tls.is_some() => {}
-                Err(full) => refusals.answer(socket, full),
+                Err(full) => {
+                    self.metrics.connections.refused(full.as_str());
+                    // Shaking hands first would cost more than the answer is worth.
+                    if self.tls.is_none() {
+                        refusals.answer(socket, full);
+                    }
+                }
             }
         }
     }
@@ -96,13 +104,26 @@ impl Serving {
         stopping: CancellationToken,
     ) {
         let Some(tls) = &self.tls else {
-            return Conversation { serving: &self, peer, stopping }.hold(socket, place).await;
+            let counted = self.count(ConnectionState::Head);
+            let conversation = Conversation { serving: &self, peer, stopping };
+            return conversation.hold(socket, place, counted).await;
         };
+        let counted = self.count(ConnectionState::Handshake);
         let shaking = timeout(self.times.head, tls.accept(socket));
-        if let Some(Ok(Ok(socket))) = stopping.run_until_cancelled(shaking).await {
-            let stopping = stopping.clone();
-            Conversation { serving: &self, peer, stopping }.hold(socket, place).await;
+        match stopping.run_until_cancelled(shaking).await {
+            Some(Ok(Ok(socket))) => {
+                let stopping = stopping.clone();
+                let conversation = Conversation { serving: &self, peer, stopping };
+                conversation.hold(socket, place, counted).await;
+            }
+            Some(Ok(Err(_))) => self.metrics.connections.handshake_failed(),
+            Some(Err(_)) => counted.cut(),
+            None => {}
         }
+    }
+
+    fn count(&self, state: ConnectionState) -> Counted {
+        Counted::new(self.metrics.clone(), state)
     }
 
     async fn watch_certificate(&self) {

@@ -33,6 +33,16 @@ pub enum Full {
     Address,
 }
 
+impl Full {
+    /// The limit that was reached.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Address => "address",
+        }
+    }
+}
+
 impl From<Full> for ApiError {
     fn from(full: Full) -> Self {
         let code = match full {
@@ -61,6 +71,11 @@ impl Places {
     /// So many in all; of one address as many, unless that is bounded, too.
     pub fn new(all_max: usize, address_max: Option<usize>) -> Self {
         Self { all_max, address_max, taken: Arc::default() }
+    }
+
+    /// How many there are.
+    pub(super) fn max(&self) -> usize {
+        self.all_max
     }
 
     /// Takes a place, unless there are too many connections.

@@ -18,6 +18,7 @@ pub mod installation;
 pub mod marks;
 pub mod matches;
 pub mod migrations;
+pub mod monitoring;
 pub mod pages;
 pub mod partitions;
 pub mod places;
@@ -34,8 +35,10 @@ pub mod tickets;
 pub mod turns;
 pub mod walk;
 
+use std::fmt;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::{TenantId, Timestamp};
@@ -148,7 +151,7 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
 }
 
 /// The three pools' worth of connections that a service needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     /// For handlers that read.
     pub reader: PgPool,
@@ -159,6 +162,32 @@ pub struct Store {
     /// For upkeep and for settling lost answers, which must not wait for a pool.
     pub worker_options: PgConnectOptions,
     turns: Option<Arc<Turns>>,
+    /// Reads that wait for a connection.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Without the options: they hold passwords.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pools = (&self.reader, &self.worker);
+        f.debug_struct("Store").field("pools", &pools).finish_non_exhaustive()
+    }
+}
+
+/// One that waits, until dropped.
+struct Wait<'s>(&'s AtomicUsize);
+
+impl<'s> Wait<'s> {
+    fn begin(waiting: &'s AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Store {
@@ -173,6 +202,7 @@ impl Store {
             worker_options: connect_options(&urls.worker)?,
             writer_options: connect_options(&urls.writer)?,
             turns: None,
+            waiting: Arc::default(),
         })
     }
 
@@ -183,16 +213,23 @@ impl Store {
         Self { turns: Some(Arc::new(turns)), ..self.clone() }
     }
 
+    /// How many reads wait for a turn or a connection.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Runs queries in a transaction that reads, and sees this tenant alone.
     pub async fn read<T>(
         &self,
         tenant_id: TenantId,
         queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
+        let wait = Wait::begin(&self.waiting);
         let _turn = match &self.turns {
             Some(turns) => Some(turns.take(tenant_id).await?),
             None => None,
         };
+        drop(wait);
         self.read_past_turns(tenant_id, queries).await
     }
 
@@ -206,7 +243,9 @@ impl Store {
     ) -> sqlx::Result<T> {
         // A UUID's text holds nothing that could end the literal.
         let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
+        let wait = Wait::begin(&self.waiting);
         let mut connection = self.reader.acquire().await?;
+        drop(wait);
         let read = async {
             let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
             let found = queries(&mut transaction).await?;

@@ -80,6 +80,16 @@ impl Framer {
     }
 }
 
+impl Reason {
+    /// Its word, as in a frame.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::HistoryChanged => "history_changed",
+        }
+    }
+}
+
 impl Gap {
     /// The gap as a frame.
     pub fn frame(self) -> String {

@@ -129,6 +129,11 @@ impl Streams {
         &self.0.slots
     }
 
+    /// Memory that the newest entries of watched logs take.
+    pub fn ring_bytes(&self) -> usize {
+        self.0.ring_bytes.load(Ordering::Relaxed)
+    }
+
     /// What happens how often.
     pub fn periods(&self) -> &Periods {
         &self.0.periods

@@ -203,7 +203,7 @@ impl Session {
         let mut moves = self.watch.feed.moves();
         self.hello(outlet).await?;
         if let Some(gap) = self.gap.take() {
-            self.tell(outlet, "gap", gap.frame()).await?;
+            self.tell_gap(outlet, gap).await?;
         }
         let mut until = None;
         loop {
@@ -357,6 +357,12 @@ impl Session {
         (head_seq, self.seen.1.max(feed.floor_seq()))
     }
 
+    /// Says what is not delivered.
+    async fn tell_gap(&mut self, outlet: &mut Outlet, gap: Gap) -> Result<(), End> {
+        self.app.metrics.streams.gap(gap.reason.as_str());
+        self.tell(outlet, "gap", gap.frame()).await
+    }
+
     /// Sends a frame that is not an entry.
     async fn tell(
         &mut self,
@@ -399,7 +405,7 @@ impl Session {
         let found = self.read_on().await?;
         self.look_at = Instant::now() + BEYOND_MAX;
         let read = match found {
-            Found::Gap(gap) => return self.tell(outlet, "gap", gap.frame()).await,
+            Found::Gap(gap) => return self.tell_gap(outlet, gap).await,
             Found::Read(read) => read,
         };
         self.seen = (read.bounds.head_seq(), read.bounds.floor_seq);
@@ -438,6 +444,7 @@ impl Session {
         let entries = self.sent - self.told;
         if entries > 0 {
             self.told = self.sent;
+            self.app.metrics.streams.sent(entries);
             self.app.reads.add(&self.caller, ROUTE, &self.course.wanted.selection, entries);
         }
     }
@@ -454,6 +461,7 @@ impl Session {
             duration_ms,
             "stream ended"
         );
+        self.app.metrics.streams.ended(reason);
         drop(self.slot);
     }
 }

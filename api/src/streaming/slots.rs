@@ -46,6 +46,11 @@ impl Slots {
         taken.by_tenant.insert(tenant_id, own + 1);
         Ok(Slot { taken: Arc::clone(&self.taken), tenant_id })
     }
+
+    /// How many there are, and how many there may be.
+    pub fn taken(&self) -> (usize, usize) {
+        (lock(&self.taken).all, self.all_max)
+    }
 }
 
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {

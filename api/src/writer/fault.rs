@@ -29,6 +29,32 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Every fault.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::HeadHeld,
+        Self::TookLong,
+        Self::ClocksApart,
+        Self::NoPartition,
+        Self::Failed,
+        Self::Unreachable,
+        Self::Lost,
+    ];
+
+    /// Its word, for metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::HeadHeld => "head_held",
+            Self::TookLong => "took_long",
+            Self::ClocksApart => "clocks_apart",
+            Self::NoPartition => "no_partition",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+            Self::Lost => "lost",
+        }
+    }
+
     /// An error *answer* means that the transaction was rolled back; anything else leaves it open.
     pub(crate) fn of(error: &sqlx::Error) -> Self {
         match error {

@@ -20,9 +20,10 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use self::fault::Fault;
+pub(crate) use self::fault::Fault;
 use self::queue::{Batch, Pending, Queue};
 use crate::admission::Permit;
+use crate::metrics::Metrics;
 use crate::relay::Bell;
 use crate::store::append::{self, CallId, Outcome, RequestRow, Written};
 use crate::store::{self, DbRole, marks};
@@ -135,6 +136,7 @@ impl LogWriter {
         upkeep: Arc<Notify>,
         bell: Bell,
         streams: Streams,
+        metrics: Metrics,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -144,6 +146,7 @@ impl LogWriter {
             upkeep,
             bell,
             streams,
+            metrics,
             session: None,
             sessions: 0,
             used_at: Instant::now(),
@@ -171,6 +174,11 @@ impl LogWriter {
         answer.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }
 
+    /// How many requests wait to be taken.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Refuses what comes from now on; what is queued is still written.
     pub fn stop(&self) {
         self.queue.close();
@@ -188,6 +196,7 @@ struct Writer {
     bell: Bell,
     /// The same for those who watch.
     streams: Streams,
+    metrics: Metrics,
     session: Option<PgConnection>,
     /// How many there have been.
     sessions: u64,
@@ -215,7 +224,11 @@ impl Writer {
         let mut parts = vec![batch];
         while let Some(batch) = parts.pop() {
             let started = Instant::now();
-            match self.call(&batch, batch.skip_held).await {
+            let called = self.call(&batch, batch.skip_held).await;
+            if let Err(fault) = &called {
+                self.metrics.writing.failed(*fault);
+            }
+            match called {
                 Ok(outcomes) => self.answer(batch, outcomes),
                 Err(Fault::Refused) if batch.requests.len() > 1 => parts.extend(batch.halve()),
                 Err(Fault::HeadHeld | Fault::TookLong) if !batch.skip_held => {
@@ -242,6 +255,7 @@ impl Writer {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
                 self.bell.ring(batch.tenants());
                 self.streams.ring(batch.tenants());
+                self.count(&batch, outcomes.iter().map(Option::as_ref));
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
                     pending.answer(outcome);
                 }
@@ -258,6 +272,7 @@ impl Writer {
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
         self.bell.ring(batch.tenants());
         self.streams.hand(self.sessions, batch.fresh(&outcomes));
+        self.count(&batch, outcomes.iter().map(Some));
         for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
             let tenant_id = pending.request.tenant_id;
             match outcome {
@@ -269,13 +284,26 @@ impl Writer {
         }
     }
 
+    /// Counts what is in the log now.
+    fn count<'o>(&self, batch: &Batch, outcomes: impl Iterator<Item = Option<&'o Outcome>>) {
+        let written = batch
+            .requests
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Some(Outcome::Written(_))));
+        let entries = written.map(|(pending, _)| pending.request.entries.len()).sum();
+        self.metrics.writing.committed(entries);
+    }
+
     /// One call of `append`, connecting first where need be.
     async fn call(&mut self, batch: &Batch, skip_held: bool) -> Called {
         let mut session = self.session().await?;
         self.call.batch += 1;
         let rows: Vec<RequestRow<'_>> = batch.requests.iter().map(Pending::row).collect();
         let calling = append::append(&mut session, self.call, Timestamp::now(), skip_held, &rows);
+        let begun = Instant::now();
         let called = timeout(CALL_TIMEOUT, calling).await;
+        self.metrics.writing.called(batch.entries(), batch.bytes(), begun.elapsed());
         self.used_at = Instant::now();
         if batch.bytes() > SESSION_BYTES_MAX {
             session.shrink_buffers();

@@ -106,6 +106,11 @@ impl Batch {
         self.requests.iter().map(|pending| pending.request.tenant_id)
     }
 
+    /// How many entries it has.
+    pub(super) fn entries(&self) -> usize {
+        self.requests.iter().map(|pending| pending.request.entries.len()).sum()
+    }
+
     /// What of it was written just now.
     pub(super) fn fresh<'a>(&'a self, outcomes: &'a [Outcome]) -> impl Iterator<Item = Fresh<'a>> {
         self.requests.iter().zip(outcomes).filter_map(|(Pending { request, .. }, outcome)| {
@@ -161,6 +166,11 @@ impl Queue {
         drop(waiting);
         self.came.notify_one();
         true
+    }
+
+    /// How many requests wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_tenant.values().map(VecDeque::len).sum()
     }
 
     /// Since when this tenant's next request waits.

@@ -56,6 +56,7 @@ async fn panicking() -> String {
         notify,
         Bell::default(),
         api::streaming::Streams::default(),
+        api::metrics::Metrics::default(),
     );
     let app = App::new(Parts {
         writer,
@@ -70,6 +71,7 @@ async fn panicking() -> String {
         searches: api::searching::Searches::new(None),
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
+        metrics: api::metrics::Metrics::default(),
     });
     let panics = || async { panic!("planted panic") as &'static str };
     let service = routes::around(Router::new().route("/api/v1/panics", get(panics)), app);

@@ -22,6 +22,7 @@ mod isolation;
 mod limits;
 mod lists;
 mod matrix;
+mod metrics;
 mod model;
 mod openapi;
 mod order;

@@ -266,3 +266,54 @@ async fn no_secret_and_nothing_of_an_entry_reaches_the_log() {
         assert!(!line.contains(SECRET) && !line.contains("alice"), "{line}");
     }
 }
+
+/// Whoever logs a part of the service by mistake tells no secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_the_service_prints_a_secret() {
+    let url = "postgres://owner:planted-password@127.0.0.1:1/x";
+    let flags = [
+        "--search-url",
+        "http://127.0.0.1:1",
+        "--search-user",
+        "somebody",
+        "--search-password",
+        "planted-search-password",
+    ];
+    let args = crate::support::app::serve_args(url, &flags);
+    let urls = args.database.urls().unwrap();
+    let store = api::store::Store::new(&urls, 1).unwrap();
+    let options = store.worker_options.clone();
+    let index = args.search.index().await.unwrap().unwrap();
+    let secrets = args.identity.gateway_secrets().unwrap();
+    let gateway = api::identity::GatewaySecrets::new(&secrets);
+    let upkeep = api::worker::Upkeep {
+        options: options.clone(),
+        profile: api::store::migrations::Profile::Native,
+        partition_days: 7,
+        called: std::sync::Arc::default(),
+    };
+    let expiry = api::expiry::Expiry {
+        options,
+        profile: api::store::migrations::Profile::Native,
+        days_min: 7,
+    };
+    let printed = format!(
+        "{args:?} {urls:?} {store:?} {index:?} {secrets:?} {gateway:?} {upkeep:?} {expiry:?} {:?}",
+        api::searching::Searches::new(Some((index.clone(), std::time::Duration::ZERO))),
+    );
+    assert!(!printed.contains("planted"), "{printed}");
+    // What failed says why, and not with what.
+    let refused = store.read(DEV_TENANT, async |_| Ok(())).await.unwrap_err();
+    let failed = index.refresh().await.unwrap_err();
+    let told = format!("{refused:?} {refused} {failed:?} {failed}");
+    assert!(!told.contains("planted"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_with_a_password_is_refused_without_repeating_it() {
+    let search = ("AUDIT_SEARCH_URL", "https://somebody:planted-password@127.0.0.1:1");
+    let env = [NOWHERE, GATEWAY, search, ("AUDIT_LISTEN", "127.0.0.1:0")];
+    let ended = command::run(&["serve"], &env).await;
+    assert_refused(&ended, 2, &["AUDIT_SEARCH_URL", "AUDIT_SEARCH_PASSWORD"]);
+    assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
+}

@@ -100,7 +100,7 @@ struct Fact {
 }
 
 impl Fact {
-    fn add_to(&self, report: &mut Report<Subject>) {
+    fn add_to(&self, report: &mut Report<'_, Subject>) {
         let (refused, all) = self.refused;
         report.add_fact("  requests refused", &format!("{refused} of {all}"), "");
         let (grown, most) = (self.grown_mib, f64::from(ADMISSION_MIB));

@@ -23,6 +23,7 @@ use crate::app::{App, Parts};
 use crate::config::{AuthMode, DatabaseUrls, ServeArgs, WrongSettings};
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
+use crate::metrics::{self, Look, Metrics};
 use crate::rates::Rates;
 use crate::reads::{self, Reads};
 use crate::relay::Bell;
@@ -43,6 +44,9 @@ pub const DEV_TENANT: TenantId =
 
 /// How long PostgreSQL may take to show itself at the start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections for reading that metrics have.
+const LOOK_CONNECTIONS: u32 = 1;
 
 /// Runs the service until it is told to stop.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -70,6 +74,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     args.check_dev_bind().context(WrongSettings)?;
+    let admin = admin_listener(args).await?;
     let urls = args.database.urls().context(WrongSettings)?;
     let tls = tls(args).await.context(WrongSettings)?;
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
@@ -89,14 +94,19 @@ pub async fn serve(
     let streams = Streams::new(&args.stream, args.reader_connections);
     let upkeep_called = Arc::new(Notify::new());
     let bell = if queue.is_some() { Bell::heard() } else { Bell::default() };
-    let mut workers = Workers::default();
+    let metrics = Metrics::default();
+    let mut workers = Workers::new(metrics.clone());
     workers.start_upkeep(args, &store, profile, &upkeep_called);
     workers.start_relay(&urls, queue.clone(), bell.clone()).await?;
     workers.start_tailer(&urls, &streams)?;
+    let has_index = index.is_some();
+    // Its own connections: a scrape takes none from a handler, and waits for none.
+    let look_store = Store::new(&urls, LOOK_CONNECTIONS).context(WrongSettings)?;
+    let asked_queue = queue.as_ref().map(|(queue, _)| Arc::clone(queue));
+    let look = Look::new(look_store, profile, asked_queue, has_index);
     if let Some(index) = index.clone() {
         workers.start_repair(&urls, queue, index, args.repair)?;
     }
-    let has_index = index.is_some();
     let index = index.map(|index| (index, Duration::from_millis(args.search.search_timeout_ms)));
     let (writer, mut writing) = LogWriter::start(
         store.writer_options.clone(),
@@ -104,6 +114,7 @@ pub async fn serve(
         upkeep_called,
         bell,
         streams.clone(),
+        metrics.clone(),
     );
 
     let app = App::new(Parts {
@@ -126,7 +137,11 @@ pub async fn serve(
         searches: Searches::new(index),
         reads: Reads::default(),
         streams,
+        metrics,
     });
+    let told = CancellationToken::new();
+    let telling =
+        admin.map(|admin| tokio::spawn(metrics::serve(admin, app.clone(), look, told.clone())));
     let reads_stop = CancellationToken::new();
     let reads = tokio::spawn(reads::write(app.clone(), reads_stop.clone()));
     if has_index {
@@ -150,10 +165,24 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     workers.stop().await;
+    told.cancel();
+    if let Some(telling) = telling {
+        let _ = telling.await;
+    }
     let closing = async { tokio::join!(store.reader.close(), store.worker.close()) };
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");
     Ok(())
+}
+
+/// Where operators look, if they do.
+async fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = args.admin_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: choose another address with AUDIT_ADMIN_LISTEN")
+    })?;
+    info!(metrics.address = %listener.local_addr()?, "metrics are served");
+    Ok(Some(listener))
 }
 
 /// Serves until `stop`, then lets requests under way end, for so long.
@@ -175,11 +204,13 @@ async fn accept(
         tokio::spawn(async move { streams.end().await });
     };
     let files_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let metrics = app.metrics.clone();
     let serving = Serving {
         router: routes::router(app),
         times: args.connections.times(),
         places: args.connections.places(files_max),
         tls,
+        metrics,
     };
     let serving = async {
         serving.run(listener, graceful).await;

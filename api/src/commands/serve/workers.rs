@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::config::{DatabaseUrls, QueueArgs, RepairArgs, ServeArgs, WrongSettings};
 use crate::counter::Counter;
 use crate::expiry::Expiry;
+use crate::metrics::{Metrics, Worker};
 use crate::queue::SqsQueue;
 use crate::relay::{Bell, Relay, STOP_TIMEOUT};
 use crate::repair::Repair;
@@ -38,13 +39,19 @@ const REPAIR_CONNECTIONS: u32 = 1;
 const PANIC_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tasks that run until they are stopped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Workers {
     tasks: JoinSet<()>,
     stop: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Workers {
+    /// None yet.
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), metrics }
+    }
+
     /// Keeps partitions, retention and counts.
     pub(super) fn start_upkeep(
         &mut self,
@@ -55,16 +62,18 @@ impl Workers {
     ) {
         let (options, partition_days) = (store.worker_options.clone(), args.partition_days);
         let called = Arc::clone(called);
+        let metrics = self.begin(Worker::Upkeep);
         self.keep("upkeep", move |stop| {
             let (options, called) = (options.clone(), Arc::clone(&called));
-            Upkeep { options, profile, partition_days, called }.run(stop)
+            Upkeep { options, profile, partition_days, called }.run(stop, metrics.clone())
         });
         let (options, days_min) = (store.worker_options.clone(), args.retention_min_days.into());
+        let metrics = self.begin(Worker::Expiry);
         self.keep("expiry", move |stop| {
-            Expiry { options: options.clone(), profile, days_min }.run(stop)
+            Expiry { options: options.clone(), profile, days_min }.run(stop, metrics.clone())
         });
-        let db = store.worker.clone();
-        self.keep("counter", move |stop| Counter { db: db.clone() }.run(stop));
+        let (db, metrics) = (store.worker.clone(), self.begin(Worker::Counter));
+        self.keep("counter", move |stop| Counter { db: db.clone() }.run(stop, metrics.clone()));
     }
 
     /// Sends entries to the queue, where there is one; else nothing waits for being sent.
@@ -81,8 +90,11 @@ impl Workers {
             store.worker.close().await;
             return Ok(());
         };
+        let metrics = self.begin(Worker::Relay);
         self.keep("relay", move |stop| {
-            Relay::new(store.clone(), Arc::clone(&queue), send_bytes_max, bell.clone()).run(stop)
+            Relay::new(store.clone(), Arc::clone(&queue), send_bytes_max, bell.clone())
+                .counted(metrics.clone())
+                .run(stop)
         });
         Ok(())
     }
@@ -111,18 +123,21 @@ impl Workers {
         period: RepairArgs,
     ) -> anyhow::Result<()> {
         let store = Store::new(urls, REPAIR_CONNECTIONS).context(WrongSettings)?;
+        let metrics = self.begin(Worker::Repair);
         if let Some((queue, send_bytes_max)) = queue {
             self.keep("repair", move |stop| {
                 let (store, index) = (store.clone(), index.clone());
                 let way =
                     Queued { store: store.clone(), queue: Arc::clone(&queue), send_bytes_max };
-                Repair::new(Mender { store, index, way }, period).run(stop)
+                let mender = Mender { store, index, way };
+                Repair::new(mender, period).counted(metrics.clone()).run(stop)
             });
         } else {
             self.keep("repair", move |stop| {
                 let (store, index) = (store.clone(), index.clone());
                 let way = Direct { store: store.clone(), index: index.clone() };
-                Repair::new(Mender { store, index, way }, period).run(stop)
+                let mender = Mender { store, index, way };
+                Repair::new(mender, period).counted(metrics.clone()).run(stop)
             });
         }
         Ok(())
@@ -132,6 +147,12 @@ impl Workers {
     pub(super) fn start_searches(&mut self, app: &App) {
         let app = app.clone();
         self.keep("searches", move |stop| searching::keep(app.clone(), stop));
+    }
+
+    /// Where a worker that begins now tells how it gets on.
+    fn begin(&self, worker: Worker) -> Metrics {
+        self.metrics.rounds.begun(worker);
+        self.metrics.clone()
     }
 
     /// Keeps one at work: should it panic, it begins anew, since requests go on as well.

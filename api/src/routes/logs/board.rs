@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -24,13 +23,17 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// Refusals that the page explains: it asks once more who is there, and is told the same.
+const SAID_BY_THE_PAGE: [StatusCode; 2] = [StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE];
+
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// `GET /api/v1/logs/board`: the page. Its parameters are the page's own: what it shows.
 ///
 /// Where a browser cannot send a proof by itself, the page comes without, and asks for one. Who
-/// may not use it gets the same page, which says so, with the status that programs look at.
+/// may not use it, or not now, gets the same page, which says so, with the status that programs
+/// look at.
 pub async fn page(
     State(app): State<App>,
     caller: Result<LogAuditor, ApiError>,
@@ -41,7 +44,7 @@ pub async fn page(
         return (describe("text/html; charset=utf-8"), board::page()).into_response();
     };
     let mut answer = refused.into_response();
-    if answer.status() == StatusCode::FORBIDDEN && wants_a_page(&headers) {
+    if SAID_BY_THE_PAGE.contains(&answer.status()) && wants_a_page(&headers) {
         answer.headers_mut().extend(describe("text/html; charset=utf-8"));
         *answer.body_mut() = board::page().into();
     }
@@ -115,7 +118,6 @@ fn describe(media: &'static str) -> HeaderMap {
         (CONTENT_TYPE, media),
         (CACHE_CONTROL, "private, no-cache"),
         (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (OPENER_POLICY, "same-origin"),
         (RESOURCE_POLICY, "same-origin"),

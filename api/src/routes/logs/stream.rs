@@ -52,6 +52,7 @@ pub async fn issue_ticket(
     });
     let issuing = ticket::issue(&app.store.worker, caller.tenant_id(), &identity, ends_at);
     let (ticket, expires_at) = issuing.await?;
+    app.metrics.streams.ticket_issued();
     let headers = [(CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, headers, Json(Issued { ticket, expires_at })).into_response())
 }

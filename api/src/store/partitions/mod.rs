@@ -167,13 +167,18 @@ async fn attached(db: impl PgExecutor<'_>, table: &str) -> sqlx::Result<Vec<Span
 
 /// Whether there are partitions for the days to come, of the log and of the keys.
 pub async fn reach(db: &PgPool, profile: Profile) -> sqlx::Result<bool> {
+    Ok(ahead(db, profile).await? >= AHEAD_MIN)
+}
+
+/// For how long from now on there are.
+pub async fn ahead(db: &PgPool, profile: Profile) -> sqlx::Result<std::time::Duration> {
     let now = OffsetDateTime::now_utc();
     let mut to = covered(&attached(db, "idempotency_key").await?, now);
     // TimescaleDB makes chunks when they are needed.
     if profile == Profile::Native {
         to = to.min(covered(&attached(db, "audit_log").await?, now));
     }
-    Ok(to >= now + AHEAD_MIN)
+    Ok((to - now).unsigned_abs())
 }
 
 /// Makes a table like the parent and attaches it, in one short transaction.

@@ -39,6 +39,11 @@ async fn there_are_as_many_connections_as_allowed_and_the_next_is_told() {
         assert!(refused.starts_with(&format!("HTTP/1.1 {status}")), "{refused}");
         assert!(refused.contains("retry-after: 1"), "{refused}");
         assert!(refused.contains(&format!("\"code\":\"{code}\"")), "{refused}");
+        assert!(refused.contains("x-request-id: "), "{refused}");
+        let named = HEALTHZ.replace("\r\n\r\n", "\r\nx-request-id: req-of-mine\r\n\r\n");
+        let refused = ask(&mut connect(&app.base).await, &named).await.unwrap();
+        assert!(refused.starts_with(&format!("HTTP/1.1 {status}")), "{refused}");
+        assert!(refused.contains("x-request-id: req-of-mine\r\n"), "{refused}");
         for stream in &mut held {
             assert!(ask(stream, HEALTHZ).await.unwrap().starts_with("HTTP/1.1 200"));
         }

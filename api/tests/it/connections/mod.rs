@@ -48,7 +48,7 @@ async fn is_cut_within(stream: &mut TcpStream, time: Duration) -> bool {
 }
 
 /// Asks and reads a small answer, of a connection that stays.
-async fn ask(stream: &mut TcpStream, request: &str) -> io::Result<String> {
+pub(crate) async fn ask(stream: &mut TcpStream, request: &str) -> io::Result<String> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![0; 16 << 10];
     let read = timeout(Duration::from_secs(10), stream.read(&mut answer)).await.unwrap()?;
@@ -56,4 +56,4 @@ async fn ask(stream: &mut TcpStream, request: &str) -> io::Result<String> {
     Ok(String::from_utf8(answer).unwrap())
 }
 
-const HEALTHZ: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+pub(crate) const HEALTHZ: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";

@@ -13,7 +13,8 @@ use super::{HEALTHZ, ask, connect, is_cut_within};
 use crate::support::app::SECRET;
 use crate::support::command::{self, Running};
 use crate::support::database::TestDb;
-use crate::support::eventually;
+use crate::support::service::free_port;
+use crate::support::{eventually, exposition};
 
 const GATEWAY: (&str, &str) = ("AUDIT_GATEWAY_SECRET", SECRET);
 
@@ -69,16 +70,16 @@ impl Files {
         std::fs::write(self.key(), &pair.key).unwrap();
     }
 
-    async fn serve(&self, db: &TestDb) -> Running {
+    async fn serve(&self, db: &TestDb, more: &[(&str, &str)]) -> Running {
         let (certificate, key, url) = (self.certificate(), self.key(), db.url());
-        let env = [
+        let env: [(&str, &str); 5] = [
             GATEWAY,
             ("AUDIT_DATABASE_URL", url.as_str()),
             ("AUDIT_TLS_CERT", certificate.to_str().unwrap()),
             ("AUDIT_TLS_KEY", key.to_str().unwrap()),
             ("AUDIT_HEAD_TIMEOUT_S", "3"),
         ];
-        Running::serve(&[], &env).await
+        Running::serve(&[], &[&env[..], more].concat()).await
     }
 }
 
@@ -92,7 +93,7 @@ async fn a_certificate_is_renewed_under_load_and_a_bad_one_changes_nothing() {
     let (old, new) = (Pair::new(), Pair::new());
     let files = Files::of(&old);
     let db = TestDb::new().await;
-    let service = Arc::new(files.serve(&db).await);
+    let service = Arc::new(files.serve(&db, &[]).await);
     let (of_old, of_new) = (Pair::client_of(&[&old]), Pair::client_of(&[&new]));
     assert!(is_healthy(&of_old, &service).await);
     assert!(!is_healthy(&of_new, &service).await, "a client that does not know it goes away");
@@ -143,16 +144,22 @@ async fn a_certificate_is_renewed_under_load_and_a_bad_one_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_shake_hands_is_cut() {
+async fn who_does_not_shake_hands_is_cut_and_counted() {
     let pair = Pair::new();
     let files = Files::of(&pair);
     let db = TestDb::new().await;
-    let service = files.serve(&db).await;
+    let admin = format!("127.0.0.1:{}", free_port());
+    let service = files.serve(&db, &[("AUDIT_ADMIN_LISTEN", &admin)]).await;
     let mut silent = connect(&service.base).await;
     assert!(is_cut_within(&mut silent, Duration::from_secs(8)).await);
     let plain = ask(&mut connect(&service.base).await, HEALTHZ).await;
     assert!(!plain.is_ok_and(|answer| answer.starts_with("HTTP")), "nothing is told in the clear");
     assert!(is_healthy(&Pair::client_of(&[&pair]), &service).await);
+    let scrape = exposition::scrape(&format!("http://{admin}")).await;
+    let slow = scrape.get("audit_connections_cut_total{state=\"handshake\"}");
+    let failed = scrape.get("audit_tls_handshakes_failed_total");
+    assert_eq!((slow, failed), (1.0, 1.0));
+    assert!(scrape.is("audit_connections{state=\"handshake\"}", 0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

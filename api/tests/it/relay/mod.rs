@@ -6,7 +6,7 @@
 mod end_to_end;
 mod expiring;
 mod failing;
-mod restarts;
+pub(crate) mod restarts;
 mod sending;
 mod turns;
 

@@ -20,14 +20,14 @@ use crate::support::service::Service;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) async fn make_tenant(client: &reqwest::Client, base: &str) -> TenantId {
+pub(crate) async fn make_tenant(client: &reqwest::Client, base: &str) -> TenantId {
     let request = client.post(format!("{base}/api/v1/tenants")).headers(identity(None, "operator"));
     let answer = send(request.json(&json!({ "name": "test" }))).await.created();
     TenantId::parse(answer.body["id"].as_str().unwrap()).unwrap()
 }
 
 /// Records one entry; `None` when there was no 201.
-pub(super) async fn record(
+pub(crate) async fn record(
     client: &reqwest::Client,
     base: &str,
     tenant_id: TenantId,

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::database::TestDb;
-use super::spec;
+use super::{said, spec};
 
 /// The secret of the tests' gateway.
 pub(crate) const SECRET: &str = "planted-gateway-secret-4711";
@@ -64,6 +64,8 @@ impl TestApp {
 
     /// The same, with a URL of its own for this database.
     pub(crate) async fn start_at(db: TestDb, url: &str, flags: &[&str]) -> Self {
+        said::keep_own_log();
+        said::note_password(url);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let args = serve_args(url, flags);
@@ -172,7 +174,8 @@ impl Answer {
     pub(crate) async fn of(answer: reqwest::Response) -> Self {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        body["ticket"].as_str().into_iter().for_each(said::note);
         Self { status, headers, text, body }
     }
 
@@ -250,6 +253,9 @@ impl Caller<'_> {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        if path.starts_with("/logs") {
+            said::note_entries(body);
+        }
         send(self.request(Method::POST, path).json(body)).await
     }
 

@@ -1,5 +1,6 @@
 //! The real binary, as an operator runs it.
 
+use std::ffi::OsString;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use super::said;
 
 /// What a command that ended left behind.
 #[derive(Debug)]
@@ -18,8 +21,15 @@ pub(crate) struct Ended {
 
 fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_audit-log"));
-    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    command.args(args).env_clear().envs(coverage()).envs(env.iter().copied()).kill_on_drop(true);
     command
+}
+
+/// Where a program says what of it was run, if somebody asks (`dev/coverage.sh`): also one that gets
+/// nothing else of the environment.
+pub(crate) fn coverage() -> Option<(&'static str, OsString)> {
+    const NAME: &str = "LLVM_PROFILE_FILE";
+    std::env::var_os(NAME).map(|file| (NAME, file))
 }
 
 /// Runs a command that should end by itself; only these variables are set.
@@ -28,7 +38,12 @@ pub(crate) async fn run(args: &[&str], env: &[(&str, &str)]) -> Ended {
     let output = output.unwrap_or_else(|_| panic!("audit-log {args:?} {env:?} did not end"));
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    said::keep_said(&stderr);
+    if args.first() == Some(&"token") {
+        said::note(stdout.trim());
+    }
+    Ended { code: status.code(), stdout, stderr }
 }
 
 /// Starts a command that the test will kill.
@@ -53,7 +68,8 @@ impl Running {
         let (found, address) = tokio::sync::oneshot::channel();
         let mut found = Some(found);
         let log = tokio::spawn(async move {
-            let mut log = Vec::new();
+            // Line by line: its test may end before it does.
+            let (mut log, mut kept) = (Vec::new(), said::KeptLog::default());
             while let Ok(Some(line)) = lines.next_line().await {
                 let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(address) = event["address"].as_str()
@@ -61,6 +77,7 @@ impl Running {
                 {
                     found.send(address.to_owned()).unwrap();
                 }
+                kept.line(&line);
                 log.push(line);
             }
             log

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::queue::aws_config;
+use super::said;
 
 /// An OpenSearch for all tests.
 const SEARCH_URL: &str = "AUDIT_TEST_SEARCH_URL";
@@ -84,6 +85,7 @@ impl FanOut {
 
 impl Drop for FanOut {
     fn drop(&mut self) {
+        said::keep_functions_log(&self.folder.path().join("server.log"));
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.folder.path().join("server.log"));
             let log = log.unwrap_or_default();

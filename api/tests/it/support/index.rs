@@ -8,6 +8,7 @@ use search::{Auth, Document, IndexSettings, Outcome, Prefix, Shape};
 use serde_json::{Value, json};
 
 use super::app::TestApp;
+use super::said::SEARCH_PASSWORD;
 
 /// Where OpenSearch is.
 const URL: &str = "AUDIT_TEST_SEARCH_URL";
@@ -64,7 +65,8 @@ impl TestIndex {
 
     /// The same, by way of another address.
     pub(crate) fn flags_at<'f>(&'f self, url: &'f str) -> Vec<&'f str> {
-        vec!["--search-url", url, "--search-prefix", &self.prefix]
+        let login = ["--search-user", "tests", "--search-password", SEARCH_PASSWORD];
+        [&["--search-url", url, "--search-prefix", &self.prefix], &login[..]].concat()
     }
 
     /// Brings entries into it, as the list shows them, and makes them visible.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::process::Pid;
+use super::said;
 
 /// The checkout.
 pub(crate) fn root() -> &'static Path {
@@ -81,6 +82,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        said::keep_functions_log(&self.place.join("server.log"));
         if std::thread::panicking() {
             let said = std::fs::read_to_string(self.place.join("server.log")).unwrap_or_default();
             let lines: Vec<_> = said.lines().rev().take(30).collect();

@@ -12,6 +12,8 @@ use domain::{EntryId, TenantId, read_message};
 use url::Url;
 use uuid::Uuid;
 
+use super::said::AWS_SECRET;
+
 /// Where the emulator is.
 const URL: &str = "AUDIT_TEST_AWS_URL";
 
@@ -39,7 +41,7 @@ pub(crate) fn settings<'a>(queue: &'a str, endpoint: &'a str) -> [(&'static str,
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
     ]
 }
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::app::SECRET;
 use super::process::Pid;
+use super::said;
 
 /// How long a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -121,6 +122,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        said::keep_log(&self.folder.path().join("stderr"));
         if std::thread::panicking() {
             let said = std::fs::read_to_string(self.folder.path().join("stderr"));
             let said = said.unwrap_or_default();
@@ -134,6 +136,7 @@ impl Drop for Service {
 }
 
 fn spawn(port: u16, url: &str, settings: &[(&'static str, String)], folder: &TempDir) -> Child {
+    said::note_password(url);
     let stderr = File::options().create(true).append(true).open(folder.path().join("stderr"));
     audit_log()
         .arg("serve")
