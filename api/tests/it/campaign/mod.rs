@@ -45,7 +45,7 @@ const TIME_FOR_SEEDS: Duration = Duration::from_secs(1);
 
 /// How long all goes well before the first fault, and how long there are faults.
 const PEACE: Duration = Duration::from_millis(800);
-const FAULTS_LAST: Duration = Duration::from_secs(9);
+const FAULTS_LAST: Duration = Duration::from_secs(7);
 const FAULTS_LAST_SOAK: Duration = Duration::from_secs(20);
 
 /// How soon after the last fault all must be as if there had been none. Beside other tests, which
