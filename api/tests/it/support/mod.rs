@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod command;
+pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod deployed;
 pub(crate) mod events;
@@ -28,6 +29,7 @@ pub(crate) mod streamer;
 pub(crate) mod switch;
 pub(crate) mod timescale;
 pub(crate) mod way;
+pub(crate) mod wishes;
 
 use std::time::{Duration, Instant};
 
