@@ -21,6 +21,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
+use url::Url;
 
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
 pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
@@ -155,6 +156,9 @@ pub struct ServeArgs {
     /// Address for operators alone, with `/metrics` for Prometheus; unset: no metrics
     #[arg(long, env = "AUDIT_ADMIN_LISTEN", value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
+    /// Collector of OpenTelemetry that traces are sent to over HTTP; unset: no traces
+    #[arg(long, env = traces::ENDPOINT, value_name = "URL")]
+    pub otlp_endpoint: Option<Url>,
     /// Where the log is kept.
     #[command(flatten)]
     pub database: DatabaseArgs,

@@ -10,6 +10,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use domain::TenantId;
+use traces::{Kind, Span, TraceContext, Traces};
 use tracing::{Level, event};
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use crate::metrics::{self, Metrics};
 use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest request id that is taken over.
 const REQUEST_ID_LEN_MAX: usize = 256;
@@ -89,32 +91,74 @@ pub(crate) struct RequestLog {
     /// Where that is the route, and nobody has to prove anything.
     probe: Option<&'static str>,
     started: Instant,
+    span: Span,
 }
 
 impl RequestLog {
     /// Makes the facts, for handlers to add to.
-    pub(crate) fn begin(request: &mut Request) -> Self {
+    pub(crate) fn begin(request: &mut Request, traces: &Traces) -> Self {
         let facts = Facts::of(request);
         request.extensions_mut().insert(facts.clone());
         let probe = routes::PROBES.into_iter().find(|path| *path == request.uri().path());
-        Self { facts, method: request.method().clone(), probe, started: Instant::now() }
+        let span = span(request, traces, probe.is_some());
+        Self { facts, method: request.method().clone(), probe, started: Instant::now(), span }
+    }
+
+    /// The request's span, for what is done on its behalf.
+    pub(crate) fn context(&self) -> Option<TraceContext> {
+        self.span.context()
     }
 
     /// Logs the event, counts it, and returns the request's id to the caller.
     pub(crate) fn end(self, response: &mut Response, metrics: &Metrics) {
         response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
         let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
-        log(&self.facts, self.method.as_str(), route, response, self.started);
+        log(&self, route, response);
         let counted = if route.is_empty() { self.probe.unwrap_or(metrics::OTHER) } else { route };
         let (requests, status) = (&metrics.requests, response.status().as_u16());
         requests.answered(counted, &self.method, status, self.started.elapsed());
         if let Some(note) = response.extensions().get::<ProblemNote>() {
             requests.refused(note.code);
         }
+        let method = if route.is_empty() { "_OTHER" } else { self.method.as_str() };
+        tell(self.span, method, route, response);
     }
 }
 
-fn log(facts: &Facts, method: &str, route: &str, response: &Response, started: Instant) {
+/// A span of a request, in the trace of who sent it. Probes have none.
+fn span(request: &Request, traces: &Traces, is_probe: bool) -> Span {
+    if is_probe || !traces.is_on() {
+        return Span::default();
+    }
+    let mut given = request.headers().get_all(TRACEPARENT).iter();
+    let parent = match (given.next(), given.next()) {
+        (Some(only), None) => only.to_str().ok().and_then(TraceContext::parse),
+        _ => None,
+    };
+    traces.begin("request", Kind::Server, parent)
+}
+
+/// Says how the request went.
+fn tell(mut span: Span, method: &str, route: &str, response: &Response) {
+    if !span.is_told() {
+        return;
+    }
+    let status = response.status().as_u16();
+    span.rename(format!("{method} {route}").trim_end().to_owned());
+    span.note("http.request.method", method.to_owned());
+    span.note("http.route", route.to_owned());
+    span.note("http.response.status_code", i64::from(status));
+    if let Some(note) = response.extensions().get::<ProblemNote>() {
+        span.note("error.type", note.code);
+        if status >= 500 {
+            span.fail(note.code);
+        }
+    }
+}
+
+fn log(log: &RequestLog, route: &str, response: &Response) {
+    let RequestLog { facts, method, started, .. } = log;
+    let trace_id = log.span.context().map(|context| context.trace_id());
     let status = response.status().as_u16();
     let note = response.extensions().get::<ProblemNote>();
     let problem = note.map(|note| note.code);
@@ -125,11 +169,12 @@ fn log(facts: &Facts, method: &str, route: &str, response: &Response, started: I
             event!(
                 $level,
                 request.id = facts.0.request_id.to_str().unwrap_or_default(),
-                http.method = method,
+                http.method = method.as_str(),
                 http.route = route,
                 http.status = status,
                 duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
                 tenant.id = tenant_id,
+                trace.id = trace_id,
                 entries = facts.0.entries.load(Ordering::Relaxed),
                 problem.code = problem,
                 problem.cause = cause,

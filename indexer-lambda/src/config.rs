@@ -13,6 +13,13 @@ pub async fn from_env() -> anyhow::Result<IndexSettings> {
     Ok(IndexSettings { url: settings.url, auth, prefix: settings.prefix })
 }
 
+/// Where spans go, if anywhere.
+pub fn collector() -> anyhow::Result<Option<Url>> {
+    let endpoint = std::env::var(traces::ENDPOINT).ok().filter(|value| !value.is_empty());
+    let read = |text: String| text.parse().context("OTEL_EXPORTER_OTLP_ENDPOINT: not a URL");
+    endpoint.map(read).transpose()
+}
+
 /// Which events to log.
 pub fn log_level() -> String {
     std::env::var("AUDIT_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned())

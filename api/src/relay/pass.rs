@@ -72,6 +72,11 @@ impl<'s, Q: EntryQueue> Pass<'s, Q> {
         Self { store, packer, courier: Courier::new(queue), done: Done::default() }
     }
 
+    /// Messages say which span they were sent in.
+    pub(super) fn traced(self, traceparent: Option<String>) -> Self {
+        Self { courier: self.courier.traced(traceparent), ..self }
+    }
+
     /// Sends a share of each log; those apart in messages of their own.
     pub(super) async fn run(
         mut self,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use domain::{ENTRIES_MAX, NewEntry, TenantId};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use traces::TraceContext;
 
 use super::{AppendError, Appended, Request};
 use crate::admission::Permit;
@@ -30,6 +31,8 @@ pub(super) struct Pending {
     pub(super) request: Request,
     /// What its entries weigh.
     bytes: usize,
+    /// The span that it is written on behalf of.
+    trace: Option<TraceContext>,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     /// Its share of the memory, held until it is answered even if nobody waits any more.
     _permit: Arc<Permit>,
@@ -42,7 +45,7 @@ impl Pending {
         permit: Arc<Permit>,
     ) -> Self {
         let bytes = request.entries.iter().map(NewEntry::weight).sum();
-        Self { request, bytes, reply, _permit: permit }
+        Self { request, bytes, trace: traces::current(), reply, _permit: permit }
     }
 
     /// As `append` takes it.
@@ -102,6 +105,11 @@ impl Batch {
     /// Whose requests they are.
     pub(super) fn tenants(&self) -> impl Iterator<Item = TenantId> {
         self.requests.iter().map(|pending| pending.request.tenant_id)
+    }
+
+    /// The spans that it is written on behalf of.
+    pub(super) fn traces(&self) -> impl Iterator<Item = TraceContext> {
+        self.requests.iter().filter_map(|pending| pending.trace.clone())
     }
 
     /// How many entries it has.

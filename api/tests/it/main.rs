@@ -35,6 +35,7 @@ mod repair;
 mod searching;
 mod sessions;
 mod settings;
+mod spans;
 mod statistics;
 mod stream;
 mod stream_hunt;

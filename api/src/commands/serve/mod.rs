@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -43,6 +44,9 @@ pub const DEV_TENANT: TenantId =
 
 /// How long PostgreSQL may take to show itself at the start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a stop waits for the last spans to be sent.
+const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections for reading that metrics have.
 const LOOK_CONNECTIONS: u32 = 1;
@@ -74,6 +78,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     args.check_dev_bind().context(WrongSettings)?;
     let admin = admin_listener(args).await?;
+    let traces = traces(args)?;
     let urls = args.database.urls().context(WrongSettings)?;
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
     let authenticator = authenticator(args).await.context(WrongSettings)?;
@@ -93,7 +98,7 @@ pub async fn serve(
     let upkeep_called = Arc::new(Notify::new());
     let bell = if queue.is_some() { Bell::heard() } else { Bell::default() };
     let metrics = Metrics::default();
-    let mut workers = Workers::new(metrics.clone());
+    let mut workers = Workers::new(metrics.clone(), traces.clone());
     workers.start_upkeep(args, &store, profile, &upkeep_called);
     workers.start_relay(&urls, queue.clone(), bell.clone()).await?;
     workers.start_tailer(&urls, &streams)?;
@@ -113,6 +118,7 @@ pub async fn serve(
         bell,
         streams.clone(),
         metrics.clone(),
+        traces.clone(),
     );
 
     let app = App::new(Parts {
@@ -135,6 +141,7 @@ pub async fn serve(
         reads: Reads::default(),
         streams,
         metrics,
+        traces: traces.clone(),
     });
     let told = CancellationToken::new();
     let telling =
@@ -161,6 +168,7 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     workers.stop().await;
+    traces.flush(TRACES_TIMEOUT).await;
     told.cancel();
     if let Some(telling) = telling {
         let _ = telling.await;
@@ -169,6 +177,13 @@ pub async fn serve(
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");
     Ok(())
+}
+
+/// Where spans go, if anywhere.
+fn traces(args: &ServeArgs) -> anyhow::Result<Traces> {
+    let Some(endpoint) = &args.otlp_endpoint else { return Ok(Traces::default()) };
+    let traces = Traces::start(endpoint, "audit-log");
+    traces.context("OTEL_EXPORTER_OTLP_ENDPOINT").context(WrongSettings)
 }
 
 /// Where operators look, if they do.
