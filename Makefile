@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check fmt soak bench bench-read bench-search bench-stream clean-data
+.PHONY: help run up down test check fmt documents soak bench bench-read bench-search bench-stream bench-overload coverage fuzz sbom clean-data
 AUDIT_DATA_DIR ?= data
 export AUDIT_DATA_DIR
 
@@ -25,7 +25,10 @@ check: ## format, lints, documentation, dependencies, fast tests
 	@dev/check.sh
 
 fmt: ## format the code
-	@cargo fmt --all
+	@cargo fmt --all && cargo fmt --manifest-path fuzz/Cargo.toml
+
+documents: ## docs/openapi.json, the Postman collection and the .http file anew, from the code
+	@AUDIT_TEST_REWRITE=1 cargo test --locked --quiet -p api --test it openapi::files::the_files_in_docs
 
 soak: ## the long tests in full, built for release
 	@dev/test.sh --soak
@@ -42,6 +45,18 @@ bench-search: ## the way to the search index, searches there, and an outage, eac
 
 bench-stream: ## from a commit to those who watch, and what watching costs
 	@dev/bench.sh stream
+
+bench-overload: ## what becomes of others while too much is asked for
+	@dev/bench.sh overload
+
+coverage: ## how much of the code all tests run, in lines; fails under 85 %
+	@dev/coverage.sh
+
+fuzz: ## bytes that nobody thought of, SECONDS=600 for each target or for TARGET=one, JOBS=1 at a time
+	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_JOBS=$(or $(JOBS),1) dev/fuzz.sh run $(TARGET)
+
+sbom: ## what the programs are made of, as CycloneDX, in target/sbom
+	@dev/sbom.sh
 
 clean-data: ## delete what `make run` and `make up` have stored, after asking
 	@read -rp 'delete the databases and the index in $(AUDIT_DATA_DIR)? type yes: ' answer; \

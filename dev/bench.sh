@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benchmark program on a release build and a durable PostgreSQL of its own. `make bench`,
-# `make bench-read`, `make bench-stream`; for `make bench-search` on an OpenSearch, an SQS and a Lambda of its own, too.
+# `make bench-read`, `make bench-stream`, `make bench-overload`; for `make bench-search` on an OpenSearch, an SQS and a Lambda of its own, too.
 #
 #   dev/bench.sh [ARGUMENTS OF bench…] [-- ARGUMENTS OF bench…]…     (default: write)
 #
@@ -25,7 +25,7 @@ cd "$here/.."
 
 place=${AUDIT_DATA_DIR:-data}/bench.$$
 
-# `stream` opens thousands of connections, and so does the service that it starts.
+# `stream` and `overload` open thousands of connections, and so does the service that they start.
 files_min=12000
 
 clean_up() {
@@ -81,17 +81,16 @@ run_each() {
   return "$worst"
 }
 
-build() { cargo build --locked --release -p api -p bench "${lambda[@]}"; }
+# The same packages for each: with others, cargo would build what they share with other features anew.
+build() { cargo build --locked --release -p api -p bench -p indexer-lambda; }
 
 need_toolchain
 [ $# -gt 0 ] || set -- write
-case $1 in stream*)
+case $1 in stream* | overload*)
   [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -ge "$files_min" ] || ulimit -n "$files_min" ||
-    die "this benchmark needs $files_min open files" "ulimit -n $files_min, or --idle with fewer"
+    die "this benchmark needs $files_min open files" "ulimit -n $files_min (stream: or --idle with fewer)"
   ;;
 esac
-lambda=()
-case $1 in search*) lambda=(-p indexer-lambda) ;; esac
 step 'release build' build
 target=$(target_dir)
 export AUDIT_BENCH_BIN=$target/release/audit-log
@@ -100,9 +99,10 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 step 'PostgreSQL for the benchmark' start_postgres
-if [ ${#lambda[@]} -gt 0 ]; then
+case $1 in search*)
   step 'OpenSearch for the benchmark' start_opensearch
   step 'SQS and Lambda for the benchmark' start_emulator
   step 'zip of the Lambda' zip_lambda
-fi
+  ;;
+esac
 step "bench $*" run_each "$@"

@@ -8,7 +8,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
 cd "$here/.."
 
-formatted() { cargo fmt --all --check || { say "    make fmt mends it"; return 1; }; }
+formatted() {
+  { cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check; } ||
+    { say "    make fmt mends it"; return 1; }
+}
 
 # `domain` is pure: whatever it decides can be tested without a server, a clock or a network.
 domain_is_pure() {
@@ -68,13 +71,20 @@ search_names_indices() {
 scripts() {
   local script
   for script in dev/*.sh .ci/run; do bash -n "$script" || return 1; done
-  python_parses dev/*.py localstack/*.py localstack/ready.d/*.py || return 1
+  python_parses dev/*.py dev/schemathesis/*.py dev/template/*.py dev/trials/*.py localstack/*.py localstack/ready.d/*.py || return 1
   modules_parse api/assets/board/*.js api/tests/browser/*.mjs api/tests/browser/scenarios/*.mjs || return 1
   if have shellcheck; then
     shellcheck --external-sources --severity=warning dev/*.sh .ci/run
   else
     say "    shellcheck is not installed: syntax checked only"
   fi
+}
+
+# A promise in a document is worth as much as the test beside it.
+named_things() {
+  local python
+  python=$(need_python)
+  "$python" dev/named_things.py .
 }
 
 # Where there is nothing to read it with, the rest of the checks still count.
@@ -110,7 +120,9 @@ need_toolchain
 begun=$SECONDS
 step 'format' formatted
 step 'scripts' scripts
+step 'tests that the documents name' named_things
 step 'docker-compose.yml' compose_file
+step 'templates for AWS' "$here/template.sh" lint
 step 'arrows: domain does no input or output' domain_is_pure
 step 'arrows: indexer-lambda links no server and no database' lambda_is_small
 step 'arrows: only search names an index' search_names_indices

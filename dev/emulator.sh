@@ -16,13 +16,18 @@ readonly answer_within_s=60 stop_within_s=10
 # What an emulator takes for an account. No profile of the user's may lead us to a real one.
 readonly region=us-east-1
 
+# What the product needs; and, to deploy docs/aws/template.yaml, all that is in it, with rights that count.
+readonly services=sqs,lambda,iam,sts,logs
+readonly template_services=$services,cloudformation,s3,secretsmanager,monitoring,apigateway,cognito-idp
+
 usage() {
   cat <<'END'
 usage: dev/emulator.sh COMMAND
 
   install          fetch it into the cache; prints the Python that has it, and botocore
-  start DIR PORT   start one and wait until it answers; PORT 0 takes a free one, or the port it had before;
-                   twice does no harm
+  start DIR PORT [--for-template]
+                   start one and wait until it answers; PORT 0 takes a free one, or the port it had before;
+                   twice does no harm; --for-template: more services, and rights count
   stop DIR         stop the one of DIR with its functions' workers, and no other
   pid DIR          its process, to be paused or killed
   status DIR       exit 0 when it runs
@@ -39,27 +44,7 @@ AUDIT_CACHE_DIR  where the packages go (default: ~/.cache/audit-log)
 END
 }
 
-# One folder for each state of the lock file, moved to its place when whole; the second time is no work.
-install() {
-  local place new python
-  place=$cache/emulator-$(fingerprint <"$here/emulator/requirements.txt")
-  if [ ! -x "$place/bin/python" ]; then
-    python=$(need_python)
-    mkdir -p "$cache"
-    new=$(mktemp -d "$cache/emulator.new.XXXXXX")
-    say "fetching the emulator into $place (once)"
-    { "$python" -m venv "$new" && "$new/bin/python" -m pip --quiet --disable-pip-version-check install \
-      --require-hashes --requirement "$here/emulator/requirements.txt" >&2; } ||
-      { rm -rf "$new"; die "pip could not fetch it, see above"; }
-    # Its python is a link to the system's, and it is started by that: the place may change. Another run
-    # may have been faster.
-    rm -rf "$place.broken"
-    [ ! -e "$place" ] || mv "$place" "$place.broken"
-    mv -T "$new" "$place" 2>/dev/null || [ -x "$place/bin/python" ] || mv "$new" "$place"
-    rm -rf "$new" "$place.broken"
-  fi
-  echo "$place/bin/python"
-}
+install() { need_packages emulator "$here/emulator/requirements.txt"; }
 
 # The pid of DIR's emulator, if it still is one: a number in a file may by now be anybody's.
 server_pid() {
@@ -78,11 +63,13 @@ workers() {
 
 # Its environment is exactly this: what stands in ours would reach the functions.
 launch() {
-  local dir=$1 port=$2 python=$3
+  local dir=$1 port=$2 python=$3 settings=(SERVICES="$services")
+  [ "$4" != template ] || settings=(SERVICES="$template_services" AUTH=true)
   set -m
   env -i PATH="$PATH" HOME="$dir" TMPDIR="$dir/tmp" LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1 \
     BIND_HOST=127.0.0.1 MINISTACK_HOST=127.0.0.1 GATEWAY_PORT="$port" MINISTACK_REGION="$region" \
-    SERVICES=sqs,lambda,iam,sts,logs \
+    IOT_MTLS_ENABLED=0 \
+    "${settings[@]}" \
     "$python" -X folder="$dir" -m ministack >>"$dir/server.log" 2>&1 </dev/null &
   echo "$!" >"$dir/pid"
   set +m
@@ -97,7 +84,8 @@ answers() {
 }
 
 start() {
-  local dir port=$2 pid begun=$SECONDS python
+  local dir port=$2 kind=plain pid begun=$SECONDS python
+  [ "${3:-}" != --for-template ] || kind=template
   mkdir -p "$1"
   dir=$(cd "$1" && pwd -P)
   if pid=$(server_pid "$dir"); then
@@ -113,7 +101,7 @@ start() {
   if port_taken "$port"; then die "port $port is taken: choose another"; fi
   rm -rf "$dir/tmp"
   mkdir "$dir/tmp"
-  launch "$dir" "$port" "$python"
+  launch "$dir" "$port" "$python" "$kind"
   echo "$port" >"$dir/port"
   pid=$(<"$dir/pid")
   until answers "$port"; do

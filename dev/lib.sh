@@ -106,13 +106,13 @@ compiler_command() {
   fi
 }
 
-# find_python: a Python of at least 3.10 that can make virtual environments. Asked, not believed: a shim on
-# the path may stand for no Python at all.
+# find_python [MINOR]: a Python of at least 3.MINOR (10) that can make virtual environments. Asked, not believed: a
+# shim on the path may stand for no Python at all.
 find_python() {
-  local name
+  local name minor=${1:-10}
   for name in "${AUDIT_PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10 python3.14; do
-    if "$name" - 2>/dev/null <<<'import sys, venv, ensurepip
-if sys.version_info < (3, 10): sys.exit(1)
+    if "$name" - "$minor" 2>/dev/null <<<'import sys, venv, ensurepip
+if sys.version_info < (3, int(sys.argv[1])): sys.exit(1)
 print(sys.executable)'; then
       return
     fi
@@ -120,17 +120,40 @@ print(sys.executable)'; then
   return 1
 }
 
-# need_python: the same, brought by the system's packages where that is possible.
+# need_python [MINOR]: the same, brought by the system's packages where that is possible.
 need_python() {
-  local root=()
-  find_python && return
+  local root=() minor=${1:-10}
+  find_python "$minor" && return
   [ "$(id -u)" = 0 ] || root=(sudo -n)
   if have apt-get && "${root[@]}" true 2>/dev/null; then
-    say "Python 3.10 or newer with venv is missing: installing the system's package"
+    say "Python 3.$minor or newer with venv is missing: installing the system's package"
     "${root[@]}" apt-get update -qq >&2 && "${root[@]}" apt-get install -y -qq python3-venv >&2 || true
   fi
-  find_python || die "Python 3.10 or newer with venv is needed and was not found" \
+  find_python "$minor" || die "Python 3.$minor or newer with venv is needed and was not found" \
     "install it (Debian, Ubuntu: sudo apt-get install -y python3-venv), or name one by AUDIT_PYTHON"
+}
+
+# need_packages NAME FILE [MINOR]: a Python with the packages that FILE pins, in the cache; prints the program. One
+# folder for each state of the file, moved to its place when whole; the second time is no work.
+need_packages() {
+  local place new python
+  place=$cache/$1-$(fingerprint <"$2")
+  if [ ! -x "$place/bin/python" ]; then
+    python=$(need_python "${3:-10}")
+    mkdir -p "$cache"
+    new=$(mktemp -d "$cache/$1.new.XXXXXX")
+    say "fetching the Python packages for $1 into $place (once)"
+    { "$python" -m venv "$new" && "$new/bin/python" -m pip --quiet --disable-pip-version-check install \
+      --require-hashes --requirement "$2" >&2; } ||
+      { rm -rf "$new"; die "pip could not fetch them, see above"; }
+    # Its python is a link to the system's, and it is started by that: the place may change. Another run
+    # may have been faster.
+    rm -rf "$place.broken"
+    [ ! -e "$place" ] || mv "$place" "$place.broken"
+    mv -T "$new" "$place" 2>/dev/null || [ -x "$place/bin/python" ] || mv "$new" "$place"
+    rm -rf "$new" "$place.broken"
+  fi
+  echo "$place/bin/python"
 }
 
 # target_dir: where cargo puts what it builds, whoever decided that.

@@ -12,6 +12,7 @@
 #                 AUDIT_TEST_LAMBDA        the zip with the Lambda's program
 #                 AUDIT_TEST_SEARCH_URL    an OpenSearch; each test keeps to index names of its own
 #                 AUDIT_TEST_BROWSER       the folder with what drives a browser, and a link to that
+#                 AUDIT_TEST_SCHEMATHESIS  the Python that has Schemathesis
 #                 AUDIT_TEST_LOGS          a folder that keeps the services' logs, and what none may hold
 #                 AUDIT_TEST_SOAK          1 when the long tests are to run in full
 set -euo pipefail
@@ -69,6 +70,11 @@ fetch_timescale() {
   export AUDIT_TEST_TIMESCALE
 }
 
+fetch_schemathesis() {
+  AUDIT_TEST_SCHEMATHESIS=$(dev/schemathesis.sh install)
+  export AUDIT_TEST_SCHEMATHESIS
+}
+
 fetch_browser() {
   AUDIT_TEST_BROWSER=$(dev/browser.sh install)
   export AUDIT_TEST_BROWSER
@@ -104,6 +110,18 @@ logs_hold_nothing() {
   dev/logs.sh check "$place/logs" "$([ $# = 0 ] && echo 10000 || echo 0)"
 }
 
+# An upgrade takes an older program, which a checkout has not: two of the same are a rolling restart.
+run_trials() {
+  local program
+  program=debug
+  [ -z "$profile" ] || program=release
+  program=$(target_dir)/$program/audit-log
+  dev/trial.sh restore "$place/trial" "$program" "$AUDIT_TEST_LAMBDA" "$AUDIT_TEST_SEARCH_URL"
+  dev/trial.sh failover "$place/trial" "$program" synchronous
+  dev/trial.sh failover "$place/trial" "$program" behind
+  dev/trial.sh upgrade "$place/trial" "$program" "$program" "$AUDIT_TEST_LAMBDA" "$AUDIT_TEST_SEARCH_URL"
+}
+
 run_tests() { cargo test --locked --workspace ${profile:+"$profile"} "$@"; }
 
 profile=''
@@ -128,10 +146,13 @@ step 'PostgreSQL for tests' start_postgres
 step 'libfaketime for tests' install_faketime
 step 'TimescaleDB for tests' fetch_timescale
 step 'browser for tests' fetch_browser
+step 'Schemathesis for tests' fetch_schemathesis
 step 'SQS and Lambda for tests' start_emulator
 step 'OpenSearch for tests' start_opensearch
 step 'build' build
 step 'zip of the Lambda' zip_lambda
+step 'templates for AWS' dev/template.sh test "$place/template" "$place/lambda.zip" "$AUDIT_TEST_SEARCH_URL"
+step 'restore, failover, rolling restart' run_trials
 keep_logs
 step "$name" run_tests "$@"
 step 'nothing of it is in a log' logs_hold_nothing "$@"

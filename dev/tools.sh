@@ -13,9 +13,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 version_of() {
   case $1 in
+    cargo-cyclonedx) echo 0.5.9 ;;
     cargo-deny) echo 0.20.2 ;;
+    cargo-fuzz) echo 0.13.2 ;;
+    cargo-llvm-cov) echo 0.9.1 ;;
     cargo-machete) echo 0.9.2 ;;
-    *) die "no such tool: '$1'" "there are: cargo-deny, cargo-machete" ;;
+    *) die "no such tool: '$1'" "there are: cargo-cyclonedx, cargo-deny, cargo-fuzz, cargo-llvm-cov, cargo-machete" ;;
   esac
 }
 

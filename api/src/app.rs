@@ -9,6 +9,7 @@ use crate::admission::Admission;
 use crate::export::slots::Exports;
 use crate::identity::Authenticator;
 use crate::metrics::Metrics;
+use crate::rates::Rates;
 use crate::reads::Reads;
 use crate::retention::Retention;
 use crate::searching::Searches;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub tenants: Tenants,
     /// How much at a time.
     pub admission: Arc<Admission>,
+    /// How often.
+    pub rates: Rates,
     /// What every tenant's retention is bound by.
     pub retention: Retention,
     /// How many exports at a time.

@@ -4,21 +4,11 @@
 
 use std::sync::LazyLock;
 
-use sha2::{Digest as _, Sha256};
-
+use crate::assets::{self, File};
 use crate::routes::BASE;
 
 /// The page's path below the base.
 pub const PATH: &str = "/logs/board";
-
-/// A file that the page needs.
-#[derive(Debug)]
-pub struct File {
-    /// Its name, the last part of its path.
-    pub name: &'static str,
-    /// What is in it.
-    pub text: &'static str,
-}
 
 macro_rules! files {
     ($($name:literal)+) => {
@@ -26,59 +16,52 @@ macro_rules! files {
     };
 }
 
-/// All of them; a test compares them with the folder.
-static FILES: &[File] = files! {
+macro_rules! sheets {
+    ($($name:literal)+) => {
+        /// The style sheets, in the order in which they count.
+        #[cfg(test)]
+        const SHEETS: &[&str] = &[$($name),+];
+
+        /// All of them in one: a page is painted once the last has come.
+        const SHEET: &str = concat!($(include_str!(concat!("../assets/board/", $name))),+);
+    };
+}
+
+sheets! { "tokens.css" "page.css" "table.css" "panels.css" "drawer.css" }
+
+/// All scripts; a test compares them with the folder.
+static SCRIPTS: &[File] = files! {
     "start.js"
-    "tokens.css" "page.css" "table.css" "panels.css" "drawer.css"
     "address.js" "api.js" "board.js" "counts.js" "curl.js" "diff.js" "diffview.js" "dom.js"
     "drawer.js" "export.js" "filter.js" "histogram.js" "json.js" "keys.js" "live.js" "main.js"
     "numbers.js" "pager.js" "query.js" "ranges.js" "reader.js" "related.js" "rows.js" "states.js"
     "status.js" "table.js" "text.js" "times.js" "tops.js"
 };
 
+static STYLE: File = File { name: "board.css", text: SHEET };
+
 const PAGE: &str = include_str!("../assets/board/index.html");
 
-/// Characters of the version.
-const VERSION_LEN: usize = 16;
-
 /// Changes with any file.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut sum = Sha256::new();
-    for file in FILES {
-        for part in [file.name, file.text] {
-            sum.update((part.len() as u64).to_be_bytes());
-            sum.update(part);
-        }
-    }
-    let mut version = format!("{:x}", sum.finalize());
-    version.truncate(VERSION_LEN);
-    version
-});
+static VERSION: LazyLock<String> = LazyLock::new(|| assets::version_of(files()));
 
 /// The page, with the version in its links and all modules named: once it is painted they are asked
 /// for together, and none waits for another.
 static RENDERED: LazyLock<String> = LazyLock::new(|| {
-    let modules = FILES.iter().filter(|file| file.is_module());
+    let modules = files().filter(|file| is_module(file));
     let links = modules.map(|file| {
         format!("<link rel=\"modulepreload\" href=\"board/{}/{}\">\n", *VERSION, file.name)
     });
     PAGE.replace("<!-- modules -->\n", &links.collect::<String>()).replace("{version}", &VERSION)
 });
 
-impl File {
-    /// Its media type.
-    pub fn media(&self) -> &'static str {
-        if self.is_script() { "text/javascript; charset=utf-8" } else { "text/css; charset=utf-8" }
-    }
+/// The script that decides about colours runs before anything is painted, the others after.
+fn is_module(file: &File) -> bool {
+    file.is_script() && file.name != "start.js"
+}
 
-    fn is_script(&self) -> bool {
-        matches!(self.name.rsplit_once('.'), Some((_, "js")))
-    }
-
-    /// The script that decides about colours runs before anything is painted, the others after.
-    fn is_module(&self) -> bool {
-        self.is_script() && self.name != "start.js"
-    }
+fn files() -> impl Iterator<Item = &'static File> {
+    SCRIPTS.iter().chain([&STYLE])
 }
 
 /// The page.
@@ -88,7 +71,7 @@ pub fn page() -> &'static str {
 
 /// The file of that name, and whether the version is this program's.
 pub fn find(version: &str, name: &str) -> Option<(&'static File, bool)> {
-    let file = FILES.iter().find(|file| file.name == name)?;
+    let file = files().find(|file| file.name == name)?;
     Some((file, version == *VERSION))
 }
 
@@ -114,9 +97,10 @@ mod tests {
             .map(|name| name.expect("a plain name"))
             .filter(|name| name != "index.html")
             .collect();
-        let mut known: Vec<_> = FILES.iter().map(|file| file.name.to_owned()).collect();
-        found.sort();
-        known.sort();
+        let scripts = SCRIPTS.iter().map(|file| file.name);
+        let mut known: Vec<_> = scripts.chain(SHEETS.iter().copied()).collect();
+        found.sort_unstable();
+        known.sort_unstable();
         assert_eq!(known, found);
     }
 

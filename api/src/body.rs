@@ -1,5 +1,6 @@
 //! Bodies: admitted by weight before they are read, read up to a limit, never a byte further.
 
+use std::fmt::Display;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
@@ -132,11 +133,11 @@ impl<C: Content> FromRequest<App> for Admitted<C> {
         let tenant_id = tenant_id.ok_or_else(|| ApiError::internal("a body without a caller"))?;
         let encoding = Encoding::of(request.headers())?;
         let announced = announced_bytes(&request, encoding, C::BYTES_MAX)?;
+        if app.writer.is_behind(tenant_id) {
+            return Err(overloaded("this tenant's entries wait too long to be written"));
+        }
         let weighed = app.admission.admit(tenant_id, announced.unwrap_or(C::BYTES_MAX) as u64);
-        let mut permit = weighed.map_err(|overloaded| {
-            let detail = format!("{overloaded}; nothing was written: try again");
-            ApiError::new(ProblemCode::Overloaded, detail).retry_after(1)
-        })?;
+        let mut permit = weighed.map_err(overloaded)?;
         let bytes = read(request.into_body(), encoding, C::BYTES_MAX).await?;
         permit.shrink_to(bytes.len() as u64);
         Ok(Self { bytes, media, permit: Arc::new(permit), content: PhantomData })
@@ -277,6 +278,11 @@ async fn read_decoded(decoder: impl AsyncRead, bytes_max: usize) -> Result<Bytes
 
 fn stream(body: Body) -> impl AsyncBufRead {
     StreamReader::new(TryStreamExt::map_err(body.into_data_stream(), io::Error::other))
+}
+
+fn overloaded(why: impl Display) -> ApiError {
+    let detail = format!("{why}; nothing was written: try again");
+    ApiError::new(ProblemCode::Overloaded, detail).retry_after(1)
 }
 
 fn too_large(bytes_max: usize) -> ApiError {

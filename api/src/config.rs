@@ -4,6 +4,7 @@
 //! same order; a test compares the two.
 
 mod client;
+mod connections;
 mod database;
 mod fanout;
 mod identity;
@@ -12,6 +13,7 @@ mod index_shape;
 mod poke;
 mod stream;
 mod tail;
+mod traces;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -21,9 +23,11 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
-use url::Url;
+
+use crate::rates::RateLimits;
 
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
+pub use self::connections::ConnectionArgs;
 pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
 pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
 pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
@@ -32,6 +36,7 @@ pub use self::index_shape::ShapeArgs;
 pub use self::poke::PokeArgs;
 pub use self::stream::StreamArgs;
 pub use self::tail::{ColorChoice, TailArgs};
+pub use self::traces::TraceArgs;
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
 const SCRIPT_SETTINGS: &[&str] = &[
@@ -156,9 +161,12 @@ pub struct ServeArgs {
     /// Address for operators alone, with `/metrics` for Prometheus; unset: no metrics
     #[arg(long, env = "AUDIT_ADMIN_LISTEN", value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
-    /// Collector of OpenTelemetry that traces are sent to over HTTP; unset: no traces
-    #[arg(long, env = traces::ENDPOINT, value_name = "URL")]
-    pub otlp_endpoint: Option<Url>,
+    /// Who connects.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+    /// Where spans are sent to.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// Where the log is kept.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -197,6 +205,13 @@ pub struct ServeArgs {
     #[arg(long, env = "AUDIT_ADMISSION_MIB", default_value_t = 256, value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(96..=65_536))]
     pub admission_mib: u32,
+    /// What each tenant may ask of this replica, like `write=500/s,bulk=5000/s:20000,export=6/h`
+    ///
+    /// A number a second, minute or hour, and with a colon how many at once. Classes: write, bulk
+    /// (which counts entries), read, search (and statistics), export, stream. Unset: no limits.
+    #[arg(long, env = "AUDIT_RATE_LIMITS", default_value = "", hide_default_value = true,
+          value_name = "LIMITS", value_parser = RateLimits::parse)]
+    pub rate_limits: RateLimits,
     /// Connections for reading
     #[arg(long, env = "AUDIT_READER_CONNECTIONS", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]

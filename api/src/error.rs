@@ -12,9 +12,11 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::{BatchRefusal, FieldCode, FieldProblem, ProblemCode, Unreadable};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::identity::{InvalidIdentity, Unproved};
+use crate::store::turns::is_crowded;
 use crate::writer::AppendError;
 
 /// Problems of single fields that one answer lists.
@@ -41,17 +43,27 @@ pub struct ProblemNote {
     pub cause: Option<Arc<str>>,
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// Why a request was not done (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem<'a> {
+    /// A URN that ends with the code.
     r#type: String,
+    /// The problem in a few words.
     title: &'static str,
+    /// The answer's status once more.
     status: u16,
+    /// What is wrong here, and what to do about it; for people, may change.
     detail: &'a str,
+    /// What a program looks at; never changes its meaning.
     code: &'static str,
+    /// What is wrong with single fields, at most 100 of them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Object>)]
     errors: &'a [FieldProblem],
+    /// With `cursor_expired`: where to go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_cursor: Option<&'a str>,
+    /// With `internal`: what to report.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_id: Option<String>,
 }
@@ -121,8 +133,14 @@ impl ApiError {
         &self.detail
     }
 
-    fn status(&self) -> StatusCode {
-        match self.code {
+    /// The URN of a problem.
+    pub fn type_of(code: ProblemCode) -> String {
+        format!("urn:audit-log:problem:{}", code.as_str())
+    }
+
+    /// The status of a problem's answer.
+    pub fn status_of(code: ProblemCode) -> StatusCode {
+        match code {
             ProblemCode::UnreadableJson
             | ProblemCode::InvalidRequest
             | ProblemCode::InvalidIdentity
@@ -169,7 +187,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(mut self) -> Response {
-        let status = self.status();
+        let status = Self::status_of(self.code);
         let error_id = (self.code == ProblemCode::Internal).then(|| Uuid::new_v4().to_string());
         let cause = self.cause.take().map(|cause| match &error_id {
             Some(id) => format!("{id}: {cause}"),
@@ -177,7 +195,7 @@ impl IntoResponse for ApiError {
         });
         self.errors.truncate(ERRORS_MAX);
         let problem = Problem {
-            r#type: format!("urn:audit-log:problem:{}", self.code.as_str()),
+            r#type: Self::type_of(self.code),
             title: self.code.title(),
             status: status.as_u16(),
             detail: &self.detail,
@@ -271,6 +289,10 @@ impl From<sqlx::Error> for ApiError {
         match error {
             sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
                 Self::internal(error)
+            }
+            error if is_crowded(&error) => {
+                let detail = "too many read at this moment; nothing was done: try again";
+                Self::new(ProblemCode::Overloaded, detail).retry_after(1)
             }
             // The text of a database's error may quote values; its code does not.
             sqlx::Error::Database(answer) => {

@@ -16,7 +16,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Longest key.
-const KEY_LEN_MAX: usize = 255;
+pub const KEY_LEN_MAX: usize = 255;
 
 /// The key that a request came with, if any, and the parts of the request it stands for.
 ///

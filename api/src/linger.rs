@@ -22,8 +22,8 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of it; who sends more than this is cut off.
 const LINGER_BYTES_MAX: usize = 64 << 20;
 
-/// Bodies up to this size have come by the time that they are refused.
-const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// Bodies up to this size are read together with the head of their request.
+const SMALL_BYTES_MAX: u64 = 4 << 10;
 
 /// Lends the body out; what of it comes back unread is in the rest.
 pub(crate) fn lend(request: Request) -> (Request, Rest) {

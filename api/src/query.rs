@@ -46,7 +46,7 @@ impl Parameters {
                 return Err(ApiError::new(ProblemCode::UnknownParameter, detail));
             }
             if value.is_empty() {
-                return Err(invalid(name, "is empty"));
+                return Err(invalid(name, "it is empty"));
             }
         }
         Ok(())
@@ -57,7 +57,7 @@ impl Parameters {
         let mut values = self.0.iter().filter(|(known, _)| known == name);
         let first = values.next();
         if values.next().is_some() {
-            return Err(invalid(name, "is given more than once"));
+            return Err(invalid(name, "it is given more than once"));
         }
         Ok(first.map(|(_, value)| value.as_str()))
     }
@@ -117,5 +117,5 @@ fn shown(name: &str) -> String {
 
 /// A parameter that is known and wrong.
 pub fn invalid(name: &str, why: &str) -> ApiError {
-    ApiError::new(ProblemCode::InvalidParameter, format!("parameter `{name}` {why}"))
+    ApiError::new(ProblemCode::InvalidParameter, format!("parameter `{name}`: {why}"))
 }

@@ -220,6 +220,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::rates::OwnLimits;
     use crate::tenants::KnownTenant;
 
     fn caller() -> Caller {
@@ -232,8 +233,9 @@ mod tests {
             suspended: false,
             masking,
             record_reads: true,
+            limits: OwnLimits::default(),
         };
-        Caller { tenant: Arc::new(tenant), defaults: CallerDefaults::service() }
+        Caller { tenant: Arc::new(tenant), defaults: CallerDefaults::service(), allowance: None }
     }
 
     fn filter(user_id: &str) -> Selection {

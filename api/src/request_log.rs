@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use domain::TenantId;
@@ -16,10 +17,24 @@ use uuid::Uuid;
 
 use crate::error::ProblemNote;
 use crate::metrics::{self, Metrics};
+use crate::rates::Allowance;
 use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Methods that have a meaning everywhere.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::CONNECT,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
 
 /// Longest request id that is taken over.
 const REQUEST_ID_LEN_MAX: usize = 256;
@@ -35,6 +50,7 @@ struct FactsInner {
     route: OnceLock<MatchedPath>,
     tenant_id: OnceLock<TenantId>,
     entries: AtomicUsize,
+    allowance: OnceLock<Allowance>,
 }
 
 impl Facts {
@@ -51,6 +67,7 @@ impl Facts {
             route: OnceLock::new(),
             tenant_id: OnceLock::new(),
             entries: AtomicUsize::new(0),
+            allowance: OnceLock::new(),
         }))
     }
 
@@ -62,6 +79,11 @@ impl Facts {
     /// Whose log the request is about.
     pub fn set_tenant(&self, tenant_id: TenantId) {
         let _ = self.0.tenant_id.set(tenant_id);
+    }
+
+    /// How much more of this the tenant may do.
+    pub fn set_allowance(&self, allowance: Allowance) {
+        let _ = self.0.allowance.set(allowance);
     }
 
     /// How many entries it wrote or read.
@@ -109,19 +131,26 @@ impl RequestLog {
         self.span.context()
     }
 
-    /// Logs the event, counts it, and returns the request's id to the caller.
+    /// Logs the event, counts it, and returns the request's id to the caller, and how it stands with
+    /// limits.
     pub(crate) fn end(self, response: &mut Response, metrics: &Metrics) {
-        response.headers_mut().insert(REQUEST_ID, self.facts.0.request_id.clone());
-        let route = self.facts.0.route.get().map_or("", MatchedPath::as_str);
-        log(&self, route, response);
-        let counted = if route.is_empty() { self.probe.unwrap_or(metrics::OTHER) } else { route };
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.facts.0.request_id.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What has no word of its own is told to one caller, at one moment.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if let Some(allowance) = self.facts.0.allowance.get() {
+            allowance.tell(response.headers_mut());
+        }
+        let route = self.facts.0.route.get().map(MatchedPath::as_str).or(self.probe);
+        log(&self, route.unwrap_or_default(), response);
+        let counted = route.unwrap_or(metrics::OTHER);
         let (requests, status) = (&metrics.requests, response.status().as_u16());
         requests.answered(counted, &self.method, status, self.started.elapsed());
         if let Some(note) = response.extensions().get::<ProblemNote>() {
             requests.refused(note.code);
         }
-        let method = if route.is_empty() { "_OTHER" } else { self.method.as_str() };
-        tell(self.span, method, route, response);
+        tell(self.span, &self.method, route, response);
     }
 }
 
@@ -139,14 +168,21 @@ fn span(request: &Request, traces: &Traces, is_probe: bool) -> Span {
 }
 
 /// Says how the request went.
-fn tell(mut span: Span, method: &str, route: &str, response: &Response) {
+fn tell(mut span: Span, method: &Method, route: Option<&str>, response: &Response) {
     if !span.is_told() {
         return;
     }
-    let status = response.status().as_u16();
-    span.rename(format!("{method} {route}").trim_end().to_owned());
+    // Any other is a word of the sender's.
+    let method = if METHODS.contains(method) { method.as_str() } else { "_OTHER" };
     span.note("http.request.method", method.to_owned());
-    span.note("http.route", route.to_owned());
+    match route {
+        Some(route) => {
+            span.rename(format!("{method} {route}"));
+            span.note("http.route", route.to_owned());
+        }
+        None => span.rename(method.to_owned()),
+    }
+    let status = response.status().as_u16();
     span.note("http.response.status_code", i64::from(status));
     if let Some(note) = response.extensions().get::<ProblemNote>() {
         span.note("error.type", note.code);

@@ -9,17 +9,18 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::rates::OwnLimits;
 use crate::retention::Retention;
 use crate::store::tenants::{LegalHold, Settings};
 
 /// Longest time that entries can be kept.
-const RETENTION_DAYS_MAX: i64 = 36_500;
+pub const RETENTION_DAYS_MAX: i64 = 36_500;
 
 /// Longest reason of a legal hold, in characters.
-const REASON_CHARS_MAX: usize = 1_024;
+pub const REASON_CHARS_MAX: usize = 1_024;
 
-/// Limits that one tenant may have of its own.
-const LIMITS_MAX: usize = 32;
+/// What is repeated of the name of a limit that there is not.
+const LIMIT_NAME_CHARS_MAX: usize = 64;
 
 /// Who asks for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,11 +276,17 @@ fn name(value: &Value) -> Result<String, Refusal> {
 }
 
 fn retention_days(value: &Value) -> Result<i32, Refusal> {
-    let days = value.as_i64().ok_or_else(|| wrong_type("a whole number of days"))?;
+    let days = whole(value).ok_or_else(|| wrong_type("a whole number of days"))?;
     let in_range = (1..=RETENTION_DAYS_MAX).contains(&days).then_some(days);
     in_range.and_then(|days| i32::try_from(days).ok()).ok_or_else(|| {
         (FieldCode::UnknownValue, format!("must be from 1 to {RETENTION_DAYS_MAX} days"))
     })
+}
+
+/// A number without a fraction, however it is written: some clients have but one kind of number.
+fn whole(value: &Value) -> Option<i64> {
+    let written = || value.as_f64().filter(|number| number.fract() == 0.0);
+    value.as_i64().or_else(|| format!("{:.0}", written()?).parse().ok())
 }
 
 fn legal_hold(value: &Value) -> Result<Hold, Refusal> {
@@ -313,11 +320,13 @@ fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {
 }
 
 fn limits(value: &Value) -> Result<Map<String, Value>, Refusal> {
-    let wanted = || wrong_type("an object of whole numbers");
-    let limits = value.as_object().ok_or_else(wanted)?;
-    let fits = |name: &String| name.len() <= 64 && !name.contains('\0');
-    if limits.len() > LIMITS_MAX || !limits.keys().all(fits) {
-        return Err((FieldCode::TooLong, format!("at most {LIMITS_MAX} limits of short names")));
+    let limits = value.as_object().ok_or_else(|| wrong_type("an object of limits by class"))?;
+    for (name, limit) in limits {
+        if let Err(problem) = OwnLimits::check(name, limit) {
+            let name: String = name.chars().take(LIMIT_NAME_CHARS_MAX).collect();
+            let detail = format!("{name}: {problem}; `off` for no limit");
+            return Err((FieldCode::UnknownValue, detail));
+        }
     }
-    limits.values().all(Value::is_u64).then(|| limits.clone()).ok_or_else(wanted)
+    Ok(limits.clone())
 }

@@ -10,6 +10,7 @@ use domain::{Masking, ProblemCode, TenantId};
 use moka::future::Cache;
 
 use crate::error::ApiError;
+use crate::rates::OwnLimits;
 use crate::store::Store;
 use crate::store::tenants::{self, Settings, Tenant};
 
@@ -37,6 +38,8 @@ pub struct KnownTenant {
     pub masking: Masking,
     /// Whether who reads leaves a trace.
     pub record_reads: bool,
+    /// How often it may ask, where that is its own.
+    pub limits: OwnLimits,
 }
 
 impl KnownTenant {
@@ -52,10 +55,12 @@ impl KnownTenant {
 
 impl From<Tenant> for KnownTenant {
     fn from(tenant: Tenant) -> Self {
+        let limits = OwnLimits::stored(&tenant.settings.limits);
         let Settings { name, suspended, masking, masked_keys, record_reads, .. } = tenant.settings;
         // What is stored was checked; if it ever fails, masking the built-in keys is right.
         let masking = Masking::new(masking, &masked_keys).unwrap_or_default();
-        Self { id: tenant.id, name, version: tenant.version, suspended, masking, record_reads }
+        let (id, version) = (tenant.id, tenant.version);
+        Self { id, name, version, suspended, masking, record_reads, limits }
     }
 }
 

@@ -16,7 +16,8 @@ Exit codes: 0 every goal met, 1 below a goal, 2 an error.
 
 `make bench` builds for release, starts a PostgreSQL and runs `bench write` on it; `make bench-read`
 runs `bench read` and `bench export-slow`; `make bench-search` starts OpenSearch, SQS and Lambda too,
-for `bench search` and `bench search-outage`; `make bench-stream` runs `bench stream`."
+for `bench search` and `bench search-outage`; `make bench-stream` runs `bench stream`,
+`make bench-overload` runs `bench overload`."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// Measure writes and searches while OpenSearch is away, and how the index catches up
     SearchOutage(SearchOutageArgs),
+    /// Measure what is done, and what becomes of others, while too much is asked for
+    Overload(OverloadArgs),
     /// Measure what an entry takes on disk; one connection is enough
     Size(SizeArgs),
     /// Rival (a): all that the service does, but storing
@@ -206,6 +209,28 @@ pub(crate) struct StreamArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct OverloadArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+    /// Seconds that each subject is measured in a round
+    #[arg(long, default_value_t = 10, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Rounds that medians are taken of
+    #[arg(long, default_value_t = 3, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// Only some of `overload`, `noise`, `silence`
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// One round of 2 s: shows that everything runs, says nothing about speed
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SearchOutageArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
@@ -263,6 +288,22 @@ impl SearchArgs {
     /// How long entries are recorded.
     pub(crate) fn lasts(&self) -> Duration {
         Duration::from_secs(if self.quick { 5 } else { self.seconds })
+    }
+
+    /// Whether `--only` asks for it; nothing asked is everything.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+impl OverloadArgs {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    /// How long a subject is measured in a round.
+    pub(crate) fn lasts(&self) -> Duration {
+        Duration::from_secs(if self.quick { 2 } else { self.seconds })
     }
 
     /// Whether `--only` asks for it; nothing asked is everything.

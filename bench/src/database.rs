@@ -118,7 +118,7 @@ impl Database {
         let cores = std::thread::available_parallelism()?;
         let (version, profile) = (&self.version, self.profile.as_str());
         Ok(format!(
-            "{cores} cores, PostgreSQL {version}, profile {profile}; medians of {rounds} rounds{of_what}"
+            "{cores} cores, PostgreSQL {version}, profile {profile}; medians of {rounds} rounds{of_what}, ratios round by round"
         ))
     }
 

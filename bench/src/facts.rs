@@ -20,7 +20,7 @@ pub(crate) struct Facts {
 const STRETCH_SECONDS: usize = 10;
 
 /// Of a load that lasts: its slowest 10 s, and all of them.
-pub(crate) fn add_stretches(report: &mut Report<Subject>, by_second: &[u64]) {
+pub(crate) fn add_stretches(report: &mut Report<'_, Subject>, by_second: &[u64]) {
     let stretches = by_second.chunks(STRETCH_SECONDS);
     let rate = |stretch: &[u64]| stretch.iter().sum::<u64>() as f64 / stretch.len() as f64;
     let rates: Vec<_> = stretches.map(rate).collect();
@@ -30,7 +30,7 @@ pub(crate) fn add_stretches(report: &mut Report<Subject>, by_second: &[u64]) {
 }
 
 impl Facts {
-    pub(crate) fn add_to(&self, report: &mut Report<Subject>) {
+    pub(crate) fn add_to(&self, report: &mut Report<'_, Subject>) {
         report.add_fact("memory of the service, ready", &mib(self.memory_at_start), "");
         report.add_fact("memory of the service, peak", &mib(self.memory_peak), "");
         let raw = format!("{:.0} bytes", self.size.bytes_each());

@@ -159,6 +159,12 @@ impl Connection {
         &self.answer[self.head_len..]
     }
 
+    /// Whether the last answer has this header, by its name in small letters.
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        let head = String::from_utf8_lossy(&self.answer[..self.head_len]);
+        head.lines().any(|line| line.split(':').next() == Some(name))
+    }
+
     async fn read(&mut self) -> anyhow::Result<()> {
         let bytes = self.stream.read_buf(&mut self.answer).await?;
         ensure!(bytes > 0, "the server closed the connection");

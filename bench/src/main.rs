@@ -7,6 +7,7 @@
 //! cargo run --release -p bench -- search [--entries N] [--rounds N] [--only NAME,…] [--quick]
 //! cargo run --release -p bench -- search-outage [--seconds S]
 //! cargo run --release -p bench -- stream [--seconds S] [--rounds N] [--only NAME,…] [--quick]
+//! cargo run --release -p bench -- overload [--seconds S] [--rounds N] [--only NAME,…] [--quick]
 //! cargo run --release -p bench -- size [--entries N]
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! HTTP; and `copy`, COPY in binary. [`read`] does the same with pages, exports and filters, against
 //! psql and plain statements; [`slow`] looks at everybody else while a slow reader exports. [`search`]
 //! compares the way to the search index, and searches there, with what its parts give alone.
+//! [`overload`] asks for more than there is, of the service and of a tenant's share.
 //! [`stream`] follows entries from their commit to those who watch, against a bare TCP fan-out.
 //! `size` says what an entry takes on disk, compressed too where TimescaleDB keeps the log; one
 //! connection is enough for it.
@@ -28,7 +30,8 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "what is counted here stays far below 2^31, and a mean needs no 52 bits"
+    clippy::cast_sign_loss,
+    reason = "what is counted here stays between 0 and far below 2^31, and a mean needs no 52 bits"
 )]
 
 mod args;
@@ -42,6 +45,7 @@ mod goals;
 mod http;
 mod insert;
 mod load;
+mod overload;
 mod pgbench;
 mod programs;
 mod read;
@@ -90,6 +94,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Search(args) => load.block_on(search::run(&args)),
         Command::Stream(args) => load.block_on(stream::run(&args)),
         Command::SearchOutage(args) => load.block_on(search::outage::run(&args)),
+        Command::Overload(args) => load.block_on(overload::run(&args)),
         Command::Size(args) => load.block_on(size::run(&args)).map(|()| true),
         Command::ServeNull(args) => rival::run(&args, Keeper::Nothing).map(|()| true),
         Command::ServeInsert(args) => rival::run(&args, Keeper::Insert).map(|()| true),

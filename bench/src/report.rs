@@ -1,4 +1,7 @@
 //! Every subject's medians, what they are compared with, and whether it is enough.
+//!
+//! Subjects are compared round by round, and the median of these ratios counts: both had the same
+//! neighbours in a round, and the next round may be twice as fast for everybody.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -31,9 +34,10 @@ const COMPARED_AT: usize = 7;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Report<S> {
+pub(crate) struct Report<'s, S> {
     table: Table,
     medians: HashMap<S, Medians>,
+    samples: &'s Samples<S>,
 }
 
 /// Medians of a subject's rounds.
@@ -65,14 +69,6 @@ impl Medians {
             }),
         }
     }
-
-    fn get(self, measure: Measure) -> Option<f64> {
-        match measure {
-            Measure::Rate => self.rate,
-            Measure::P50 => self.p50_ms,
-            Measure::P99 => self.p99_ms,
-        }
-    }
 }
 
 /// `None` when any number is missing, or all are.
@@ -84,17 +80,28 @@ pub(crate) fn median(numbers: impl Iterator<Item = Option<f64>>) -> Option<f64> 
     Some(if numbers.len() % 2 == 1 { upper } else { f64::midpoint(numbers[middle - 1], upper) })
 }
 
-impl<S: Copy + Eq + Hash + Display> Report<S> {
+impl Sample {
+    fn get(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Rate => self.rate,
+            Measure::P50 => self.p50_ms,
+            Measure::P99 => self.p99_ms,
+        }
+    }
+}
+
+impl<'s, S: Copy + Eq + Hash + Display> Report<'s, S> {
     /// A row for each subject that was measured, in this order, and one more for each further
     /// comparison of it.
     pub(crate) fn new(
         heading: String,
         order: impl IntoIterator<Item = S>,
         comparisons: &[Comparison<S>],
-        samples: &Samples<S>,
+        samples: &'s Samples<S>,
     ) -> Self {
         let medians = samples.iter().map(|(subject, samples)| (*subject, Medians::of(samples)));
-        let mut report = Self { table: Table::new(heading, &HEADINGS), medians: medians.collect() };
+        let table = Table::new(heading, &HEADINGS);
+        let mut report = Self { table, medians: medians.collect(), samples };
         for subject in order {
             report.add(subject, comparisons);
         }
@@ -154,19 +161,38 @@ impl<S: Copy + Eq + Hash + Display> Report<S> {
     /// The last four cells; nothing when one side was not measured.
     fn compare(&mut self, comparison: &Comparison<S>) -> Option<[String; 4]> {
         let Comparison { of, with, measure, goal } = *comparison;
-        let own = self.medians.get(&of)?.get(measure)?;
-        let (with, number, shown) = match with {
-            Some(with) => {
-                let other = self.medians.get(&with)?.get(measure)?;
-                let number = goal.map_or(own / other, |goal| goal.judged(own, other));
-                (format!("{with}{}", measure.note()), number, format!("{:.2}", own / other))
-            }
-            None => (measure.note().trim_start_matches(", ").to_owned(), own, String::new()),
+        let (with, number, shown) = if let Some(with) = with {
+            let pairs = self.pairs(of, with, measure)?;
+            let ratio = median_of(&pairs, |own, other| own / other)?;
+            let judged = |goal: Goal| median_of(&pairs, |own, other| goal.judged(own, other));
+            let number = goal.map_or(Some(ratio), judged)?;
+            (format!("{with}{}", measure.note()), number, format!("{ratio:.2}"))
+        } else {
+            let own = median(self.samples.get(&of)?.iter().map(|sample| sample.get(measure)))?;
+            (measure.note().trim_start_matches(", ").to_owned(), own, String::new())
         };
         let verdict = goal.map_or_else(String::new, |goal| self.table.judge(goal, number));
         let goal = goal.map_or_else(String::new, |goal| goal.to_string());
         Some([with, shown, goal, verdict])
     }
+
+    /// Both sides, round by round; their medians where one has more rounds than the other.
+    fn pairs(&self, of: S, with: S, measure: Measure) -> Option<Vec<(f64, f64)>> {
+        let rounds = |subject| {
+            let samples = self.samples.get(&subject)?.iter();
+            samples.map(|sample| sample.get(measure)).collect::<Option<Vec<_>>>()
+        };
+        let (own, other): (Vec<_>, Vec<_>) = (rounds(of)?, rounds(with)?);
+        if own.len() == other.len() {
+            return Some(own.into_iter().zip(other).collect());
+        }
+        let middle = |numbers: Vec<f64>| median(numbers.into_iter().map(Some));
+        Some(vec![(middle(own)?, middle(other)?)])
+    }
+}
+
+fn median_of(pairs: &[(f64, f64)], number: impl Fn(f64, f64) -> f64) -> Option<f64> {
+    median(pairs.iter().map(|(own, other)| Some(number(*own, *other))))
 }
 
 fn cpu_cell(cpu: Shares) -> String {
@@ -186,7 +212,15 @@ fn percents<const N: usize>(parts: [f64; N]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{median, median_of};
+
+    #[test]
+    fn a_round_is_compared_with_itself() {
+        // Every round is twice as slow as the one before, for both.
+        let pairs = [(9.0, 10.0), (4.5, 5.0), (2.0, 2.5), (1.2, 1.25)];
+        let ratio = median_of(&pairs, |own, other| own / other);
+        assert!(ratio.is_some_and(|ratio| (ratio - 0.9).abs() < 1e-9), "{ratio:?}");
+    }
 
     #[test]
     fn a_median_needs_every_number() {

@@ -17,6 +17,7 @@ use api::idempotency::IdempotencyKey;
 use api::identity::caller::Writer;
 use api::identity::{Authenticator, GatewaySecrets};
 use api::query::Parameters;
+use api::rates::{RateLimits, Rates};
 use api::relay::Bell;
 use api::request_log::Facts;
 use api::retention::Retention;
@@ -138,9 +139,10 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         profile,
         authenticator: Authenticator::Gateway(secrets),
         admission: Arc::new(Admission::new(256 << 20)),
+        rates: Rates::new(RateLimits::default()),
         retention: Retention { days_min: 7, grace_h: 24 },
         exports: Exports::default(),
-        searches: api::searching::Searches::new(None, 1),
+        searches: api::searching::Searches::new(None),
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
         metrics: api::metrics::Metrics::default(),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     Action, CallerDefaults, EntryId, Ident, JsonText, Message, Place, ResourceId, ResourceType,
-    Seq, Severity, TenantId, TenantTag, Timestamp, UserAgent,
+    Seq, Severity, StoredEntry, TenantId, TenantTag, Timestamp, UserAgent,
 };
 
 /// One entry as stored: the length of its JSON, after masking.
@@ -102,6 +102,29 @@ impl NewEntry {
     /// About how many bytes it takes in memory and on its way to the database.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.texts().into_iter().flatten().map(str::len).sum::<usize>()
+    }
+
+    /// As the log has it at a place; an address has no text of its own here.
+    pub fn stored_at<'a>(&'a self, place: Place, ip_address: Option<&'a str>) -> StoredEntry<'a> {
+        StoredEntry {
+            place,
+            recorded_by: self.recorded_by.as_str(),
+            occurred_at: self.occurred_at.unwrap_or(place.recorded_at),
+            user_id: self.user_id.as_str(),
+            user_name: self.user_name.as_ref().map(Ident::as_str),
+            session_id: self.session_id.as_ref().map(Ident::as_str),
+            request_id: self.request_id.as_ref().map(Ident::as_str),
+            action: self.action.as_str(),
+            resource_type: self.resource_type.as_str(),
+            resource_id: self.resource_id.as_ref().map(ResourceId::as_str),
+            severity: self.severity,
+            message: self.message.as_ref().map(Message::as_str),
+            ip_address,
+            user_agent: self.user_agent.as_ref().map(UserAgent::as_str),
+            before: self.before.as_ref().map(JsonText::as_str),
+            after: self.after.as_ref().map(JsonText::as_str),
+            metadata: self.metadata.as_ref().map(JsonText::as_str),
+        }
     }
 
     /// The length of its JSON in an answer, whatever place it gets.

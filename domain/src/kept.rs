@@ -1,6 +1,6 @@
 //! Entries that outlive the row they were read from, for matching them later.
 
-use crate::{Place, Severity, StoredEntry, Timestamp};
+use crate::{Marks, Place, Severity, StoredEntry, Timestamp};
 
 /// Fields of an entry that are text.
 const TEXTS: usize = 14;
@@ -9,6 +9,7 @@ const TEXTS: usize = 14;
 #[derive(Debug)]
 pub struct KeptEntry {
     place: Place,
+    marks: Marks,
     occurred_at: Timestamp,
     severity: Severity,
     text: Box<str>,
@@ -33,6 +34,7 @@ impl KeptEntry {
         }
         Self {
             place: entry.place,
+            marks: Marks::of(entry),
             occurred_at: entry.occurred_at,
             severity: entry.severity,
             text: text.into_boxed_str(),
@@ -46,9 +48,24 @@ impl KeptEntry {
         self.place
     }
 
+    /// What a sieve looks at.
+    pub fn marks(&self) -> Marks {
+        self.marks
+    }
+
     /// Bytes of its text.
     pub fn text_bytes(&self) -> usize {
         self.text.len()
+    }
+
+    /// As many bytes as its texts can take in JSON, with all their escapes.
+    pub fn json_bytes_max(&self) -> usize {
+        let escapes = self.text.bytes().map(|byte| match byte {
+            b'"' | b'\\' => 1,
+            0..0x20 => 5,
+            _ => 0,
+        });
+        self.text.len() + escapes.sum::<usize>()
     }
 
     /// The entry, as it was.
@@ -103,15 +120,19 @@ fn texts<'a>(entry: &StoredEntry<'a>) -> [Option<&'a str>; TEXTS] {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
-    use crate::Seq;
+    use crate::{LogOwner, Seq, TenantId};
+
+    /// What an entry's JSON has beside its texts.
+    const NAMES_BYTES_MAX: usize = 600;
 
     proptest! {
         #[test]
         fn a_kept_entry_is_the_entry(
-            must in prop::array::uniform4(".{0,5}"),
-            may in prop::array::uniform10(proptest::option::of(".{0,5}")),
+            must in prop::array::uniform4("(.|\\p{C}|[\"\\\\]){0,5}"),
+            may in prop::array::uniform10(proptest::option::of("(.|\\p{C}|[\"\\\\]){0,5}")),
         ) {
             let [recorded_by, user_id, action, resource_type] = must.each_ref().map(String::as_str);
             let [user_name, session_id, request_id, resource_id, message, rest @ ..] =
@@ -126,6 +147,9 @@ mod tests {
             };
             let kept = KeptEntry::of(&entry);
             prop_assert_eq!(kept.entry(), entry);
+            let mut json = Vec::new();
+            entry.write_json(&LogOwner::of(TenantId::new(Uuid::nil())), &mut json);
+            prop_assert!(json.len() <= kept.json_bytes_max() + NAMES_BYTES_MAX);
         }
     }
 }

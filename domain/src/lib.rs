@@ -52,6 +52,7 @@ mod search_cursor;
 mod searched;
 mod selection;
 mod severity;
+mod sieve;
 mod statistics;
 mod stored;
 mod text;
@@ -87,6 +88,7 @@ pub use crate::search_cursor::{Progress, Rank, SearchCursor};
 pub use crate::searched::{PAIR_BYTES_MAX, PAIRS_MAX, SearchedText};
 pub use crate::selection::{Asked, Selection};
 pub use crate::severity::{InvalidSeverity, Severity};
+pub use crate::sieve::{Marks, Sieve};
 pub use crate::statistics::{
     GroupBy, GroupValue, InvalidGroupBy, OTHER, ROWS_MAX, StatsQuery, StatsRow, Tally,
 };

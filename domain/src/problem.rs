@@ -50,6 +50,49 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
+    /// All of them.
+    pub const ALL: [Self; 39] = [
+        Self::UnreadableJson,
+        Self::InvalidRequest,
+        Self::Unauthenticated,
+        Self::InvalidIdentity,
+        Self::ForbiddenRole,
+        Self::OriginNotAllowed,
+        Self::UnknownTenant,
+        Self::TenantSuspended,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedEncoding,
+        Self::InvalidEntry,
+        Self::InvalidTenant,
+        Self::EmptyBatch,
+        Self::TooManyEntries,
+        Self::UnknownParameter,
+        Self::InvalidParameter,
+        Self::InvalidQuery,
+        Self::InvalidCursor,
+        Self::CursorExpired,
+        Self::HistoryChanged,
+        Self::SearchSourceChanged,
+        Self::IdempotencyKeyReused,
+        Self::InvalidIdempotencyKey,
+        Self::TenantExists,
+        Self::LegalHold,
+        Self::ConfirmRequired,
+        Self::ConfirmMismatch,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::LogBusy,
+        Self::ClockSkew,
+        Self::DatabaseUnavailable,
+        Self::OutcomeUnknown,
+        Self::ShuttingDown,
+        Self::Internal,
+    ];
+
     /// The code on the wire.
     pub const fn as_str(self) -> &'static str {
         self.words().0
@@ -142,6 +185,28 @@ pub enum FieldCode {
 }
 
 impl FieldCode {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Required,
+        Self::UnknownField,
+        Self::DuplicateField,
+        Self::WrongType,
+        Self::TooShort,
+        Self::TooLong,
+        Self::InvalidCharacters,
+        Self::NulCharacter,
+        Self::UnknownValue,
+        Self::InvalidTime,
+        Self::TimeOutOfRange,
+        Self::InvalidIp,
+        Self::TooDeep,
+        Self::KeyTooLong,
+        Self::NumberTooLong,
+        Self::DuplicateKey,
+        Self::EntryTooLarge,
+        Self::UnreadableJson,
+    ];
+
     /// The code on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -277,6 +342,14 @@ mod tests {
         assert_eq!(Echo::name("a\0b\n").to_string(), "a\u{fffd}b\u{fffd}");
         assert_eq!(Echo::name(&"é".repeat(64)).to_string(), "é".repeat(64));
         assert_eq!(Echo::name(&"é".repeat(65)).to_string(), format!("{}…", "é".repeat(64)));
+    }
+
+    #[test]
+    fn all_codes_are_all_of_them_in_their_order() {
+        assert!((0..).zip(ProblemCode::ALL).all(|(n, code)| code as usize == n));
+        assert_eq!(ProblemCode::ALL.last(), Some(&ProblemCode::Internal), "the last of the enum");
+        assert!((0..).zip(FieldCode::ALL).all(|(n, code)| code as usize == n));
+        assert_eq!(FieldCode::ALL.last(), Some(&FieldCode::UnreadableJson), "the last of the enum");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, bail};
 use search::{AuthChoice, IndexSettings, Login, Prefix};
+use traces::Collector;
 use url::Url;
 
 /// The index that the environment names.
@@ -14,10 +15,10 @@ pub async fn from_env() -> anyhow::Result<IndexSettings> {
 }
 
 /// Where spans go, if anywhere.
-pub fn collector() -> anyhow::Result<Option<Url>> {
+pub fn collector() -> anyhow::Result<Option<Collector>> {
     let endpoint = std::env::var(traces::ENDPOINT).ok().filter(|value| !value.is_empty());
-    let read = |text: String| text.parse().context("OTEL_EXPORTER_OTLP_ENDPOINT: not a URL");
-    endpoint.map(read).transpose()
+    let headers = std::env::var(traces::HEADERS).unwrap_or_default();
+    endpoint.map(|endpoint| Collector::new(&endpoint, &headers)).transpose()
 }
 
 /// Which events to log.

@@ -50,6 +50,13 @@ pub(crate) enum Write {
 }
 
 impl Outcome {
+    /// What the answer to a request with these documents says of each of them.
+    pub fn read(answer: &[u8], documents: &[Document]) -> Result<Vec<Self>, Fault> {
+        let documents: Vec<_> = documents.iter().collect();
+        let items = read_items(answer, &documents)?;
+        Ok(items.into_iter().map(Item::outcome).collect())
+    }
+
     /// Whether the document is in the index.
     pub fn is_there(&self) -> bool {
         matches!(self, Self::Created | Self::AlreadyThere)
@@ -154,7 +161,7 @@ impl Index {
         self.send_bulk(documents, lines, timeout).await
     }
 
-    /// Sends the lines, and believes an answer only if it names each document in its turn.
+    /// Sends the lines.
     async fn send_bulk(
         &self,
         documents: &[&Document],
@@ -175,18 +182,23 @@ impl Index {
             body: Body::Lines(lines),
             timeout,
         };
-        let answer: Answer = self.client().json(call).await?;
-        let items: Vec<_> = answer.items.into_iter().map(|item| item.create).collect();
-        let names_each = items.len() == documents.len()
-            && items.iter().zip(documents).all(|(item, document)| item.is_about(document));
-        if names_each {
-            return Ok(items);
-        }
-        Err(Fault::Unreadable("it is not about the documents that were sent".to_owned()))
+        read_items(&self.client().bytes(call).await?, documents)
     }
 }
 
 const ANSWER_FIELDS: &str = "items.*._id,items.*.status,items.*.error.type,items.*.error.caused_by";
+
+/// Believes an answer only if it names each document in its turn.
+fn read_items(answer: &[u8], documents: &[&Document]) -> Result<Vec<Item>, Fault> {
+    let answer: Answer = serde_json::from_slice(answer).map_err(|error| Fault::of_json(&error))?;
+    let items: Vec<_> = answer.items.into_iter().map(|item| item.create).collect();
+    let names_each = items.len() == documents.len()
+        && items.iter().zip(documents).all(|(item, document)| item.is_about(document));
+    if names_each {
+        return Ok(items);
+    }
+    Err(Fault::Unreadable("it is not about the documents that were sent".to_owned()))
+}
 
 #[derive(Deserialize)]
 struct Answer {

@@ -85,7 +85,8 @@ impl Client {
         Err(Fault::TimedOut)
     }
 
-    async fn bytes(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
+    /// Calls, and gives the answer as it came.
+    pub(crate) async fn bytes(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
         let timeout = call.timeout;
         // The transport's own time-out alone would not end a connection that is never made.
         match tokio::time::timeout(timeout, self.send(call)).await {

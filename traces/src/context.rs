@@ -2,7 +2,7 @@
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// The only version whose form is known; later ones begin alike.
+/// What all versions begin with; the only one that is known has no more.
 const LEN: usize = 55;
 
 tokio::task_local! {
@@ -16,19 +16,17 @@ pub struct TraceContext(pub(crate) SpanContext);
 impl TraceContext {
     /// Reads a `traceparent`. Anything that is none is as good as nothing.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let is_known = bytes.len() == LEN && text.starts_with("00-");
-        let is_later = bytes.len() > LEN
-            && bytes[LEN] == b'-'
-            && is_hex(&bytes[..2])
-            && !text.starts_with("00");
-        if !(is_known || is_later) || text.starts_with("ff") || !text.is_ascii() {
+        let (known, more) = text.split_at_checked(LEN)?;
+        let bytes = known.as_bytes();
+        let are_apart = [2, 35, 52].iter().all(|at| bytes[*at] == b'-');
+        let are_hex = [0..2, 3..35, 36..52, 53..55].into_iter().all(|part| is_hex(&bytes[part]));
+        if !are_apart || !are_hex {
             return None;
         }
-        let (trace, span, flags) = (&text[3..35], &text[36..52], &text[53..55]);
-        let are_apart = [2, 35, 52].iter().all(|at| bytes[*at] == b'-');
-        let are_hex = [trace, span, flags].iter().all(|part| is_hex(part.as_bytes()));
-        if !are_apart || !are_hex {
+        let (version, trace, span) = (&known[..2], &known[3..35], &known[36..52]);
+        let flags = &known[53..];
+        let is_whole = more.is_empty() || (version != "00" && more.starts_with('-'));
+        if version == "ff" || !is_whole {
             return None;
         }
         let context = SpanContext::new(
@@ -46,6 +44,11 @@ impl TraceContext {
     pub fn traceparent(&self) -> String {
         let flags = self.0.trace_flags().to_u8() & 1;
         format!("00-{}-{}-{flags:02x}", self.0.trace_id(), self.0.span_id())
+    }
+
+    /// Whether somebody wants to see what is done behind it.
+    pub fn is_sampled(&self) -> bool {
+        self.0.is_sampled()
     }
 
     /// The trace's id, for the log.
@@ -85,7 +88,11 @@ mod tests {
             assert_eq!(TraceContext::parse(&text).map(|read| read.traceparent()), Some(text));
         }
         // Of flags and versions to come, what is known today.
-        for later in [format!("{}03", &GIVEN[..53]), format!("01{}-more", &GIVEN[2..])] {
+        for later in [
+            format!("{}03", &GIVEN[..53]),
+            format!("01{}", &GIVEN[2..]),
+            format!("01{}-more-é", &GIVEN[2..]),
+        ] {
             assert_eq!(
                 TraceContext::parse(&later).map(|read| read.traceparent()).as_deref(),
                 Some(GIVEN)
@@ -100,6 +107,12 @@ mod tests {
             "00",
             &GIVEN[..54],
             &format!("{GIVEN}-more"),
+            &format!("{GIVEN}-"),
+            &format!(" {GIVEN}"),
+            &format!("01{}more", &GIVEN[2..]),
+            &GIVEN.replacen("00-", "0g-", 1),
+            &GIVEN.replace("-01", "-0G"),
+            &GIVEN.replace("-01", "-+1"),
             &GIVEN.to_uppercase(),
             &GIVEN.replace("b7ad6b7169203331", "0000000000000000"),
             &GIVEN.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),

@@ -3,40 +3,62 @@
 //! There are few of them, each made where its work is done: a request, a batch of the writer, a pass
 //! of the relay, a call of the Lambda. Work for several others has the first of them as its parent
 //! and links to the rest, so that one request alone is one trace from end to end. A span says how
-//! much and how it ended, never what was in an entry.
+//! much and how it ended, never what was in an entry, nor anything in the words of a sender.
 //!
-//! Nobody waits for the collector: spans that are done go into a bounded queue, and what has no room
-//! there is dropped.
+//! Nobody waits for the collector: spans that are done go into a bounded outbox, and what has no room
+//! there, or does not arrive, is dropped and counted.
 
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")
+)]
+
+mod collector;
 mod context;
+mod outbox;
 mod sender;
 mod span;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
-use tokio::task::spawn_blocking;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::time::timeout;
-use url::Url;
 
+pub use self::collector::Collector;
 pub use self::context::{TraceContext, current, within};
 pub use self::span::{Kind, Span};
 
+use self::outbox::Outbox;
 use self::sender::Sender;
 
 /// The environment variable that everybody's programs take the collector's address from.
 pub const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// How long the collector may take for one request.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same, for what is sent along as a proof.
+pub const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// Other work that one span names.
 pub const LINKS_MAX: usize = 64;
+
+/// What became of spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The collector has them.
+    Sent,
+    /// There was no room for them: it takes fewer than there are, or is away.
+    NoRoom,
+    /// It was asked to take them and did not answer, or not in time.
+    Lost,
+    /// It does not want them.
+    Refused,
+}
+
+/// Who counts what became of how many.
+pub type Count = Arc<dyn Fn(Fate, u64) + Send + Sync>;
 
 /// Where spans go; cheap to clone. By default nowhere, and making one costs nothing.
 #[derive(Debug, Clone, Default)]
@@ -44,33 +66,30 @@ pub struct Traces(Option<Arc<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    provider: SdkTracerProvider,
+    outbox: Outbox,
     tracer: SdkTracer,
 }
 
 impl Traces {
-    /// Sends spans of this program to the collector at an address, which `v1/traces` is put behind.
-    /// Must be called within a runtime. The other usual variables of OpenTelemetry count as well.
-    pub fn start(endpoint: &Url, program: &'static str) -> anyhow::Result<Self> {
-        // Addresses are told in errors and logs.
-        ensure!(endpoint.password().is_none(), "holds a password: use OTEL_EXPORTER_OTLP_HEADERS");
-        let address = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_http_client(Sender::new(SEND_TIMEOUT)?)
-            .with_endpoint(address)
-            .with_timeout(SEND_TIMEOUT)
-            .build()
-            .context("cannot send traces")?;
-        let resource = Resource::builder().with_service_name(program).build();
+    /// Sends spans of this program to a collector, by a task of the runtime that this must be called
+    /// in. The usual variables of OpenTelemetry for samplers and resources count as well.
+    pub fn start(
+        collector: Collector,
+        program: &'static str,
+        version: &'static str,
+        count: &Count,
+    ) -> anyhow::Result<Self> {
+        let version = KeyValue::new("service.version", version);
+        let resource = Resource::builder().with_service_name(program).with_attribute(version);
+        let resource = resource.build();
+        let outbox = Outbox::start(Sender::new(collector, &resource)?, count);
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(BatchSpanProcessor::builder(exporter).build())
+            .with_span_processor(outbox.clone())
             .with_max_links_per_span(u32::try_from(LINKS_MAX)?)
             .with_resource(resource)
             .build();
         let tracer = provider.tracer(program);
-        Ok(Self(Some(Arc::new(Inner { provider, tracer }))))
+        Ok(Self(Some(Arc::new(Inner { outbox, tracer }))))
     }
 
     /// Whether spans go anywhere.
@@ -78,37 +97,34 @@ impl Traces {
         self.0.is_some()
     }
 
-    /// Begins a span of work for others: the first is its parent, it links to the rest. Without any
-    /// it begins a trace.
-    pub fn begin(
-        &self,
-        name: &'static str,
-        kind: Kind,
-        behind: impl IntoIterator<Item = TraceContext>,
-    ) -> Span {
+    /// Begins a span in somebody's trace, or without one a trace of its own.
+    pub fn begin(&self, name: &'static str, kind: Kind, parent: Option<TraceContext>) -> Span {
         match &self.0 {
-            Some(inner) => Span::begin(&inner.tracer, name, kind, behind),
+            Some(inner) => Span::begin(&inner.tracer, name, kind, parent),
             None => Span::default(),
         }
     }
 
-    /// The same, but nothing where it is for nobody who is traced.
+    /// Begins a span of work for others: the first is its parent, it links to the rest. There is none
+    /// where nobody wants to see it.
     pub fn follow(
         &self,
         name: &'static str,
         kind: Kind,
         behind: impl IntoIterator<Item = TraceContext>,
     ) -> Span {
-        let mut behind = behind.into_iter().peekable();
-        if behind.peek().is_none() { Span::default() } else { self.begin(name, kind, behind) }
+        let Some(inner) = &self.0 else { return Span::default() };
+        let mut behind = behind.into_iter().filter(TraceContext::is_sampled).peekable();
+        if behind.peek().is_none() {
+            return Span::default();
+        }
+        Span::begin(&inner.tracer, name, kind, behind)
     }
 
     /// Sends what is done, for as long as that may take.
     pub async fn flush(&self, patience: Duration) {
-        let Some(inner) = self.0.clone() else { return };
-        // It waits for another thread, which may need this runtime.
-        let flushing = spawn_blocking(move || inner.provider.force_flush());
-        if !matches!(timeout(patience, flushing).await, Ok(Ok(Ok(())))) {
+        let Some(inner) = &self.0 else { return };
+        if timeout(patience, inner.outbox.flush()).await.is_err() {
             tracing::debug!("not all spans could be sent");
         }
     }

@@ -238,7 +238,7 @@ impl Export {
                 None => rows_of(encoder, pace).min(self.rows_left(encoder)),
             },
         };
-        let reading = app.store.read(self.tenant_id, async |db| {
+        let reading = app.store.read_past_turns(self.tenant_id, async |db| {
             let take = |entry: &StoredEntry<'_>| {
                 if encoder.chunk_bytes() > CHUNK_BYTES_MAX || self.rows_left(encoder) == 0 {
                     return ControlFlow::Break(());

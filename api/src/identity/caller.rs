@@ -15,7 +15,9 @@ use domain::{CallerDefaults, Ident, ProblemCode, TenantId, UserAgent};
 use super::{Identity, Proof, Role, role_names};
 use crate::app::App;
 use crate::error::{ApiError, unknown_tenant};
+use crate::rates::{Allowance, Class};
 use crate::request_log::Facts;
+use crate::routes::BASE;
 use crate::tenants::KnownTenant;
 
 /// Which roles a kind of caller may have.
@@ -73,6 +75,8 @@ pub struct Caller {
     pub tenant: Arc<KnownTenant>,
     /// What an entry says where it says nothing itself.
     pub defaults: CallerDefaults,
+    /// How much more of this the tenant may do, where that is limited.
+    pub allowance: Option<Allowance>,
 }
 
 impl Caller {
@@ -104,10 +108,29 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
         if let Some(facts) = parts.extensions.get::<Facts>() {
             facts.set_tenant(tenant_id);
         }
+        let allowance = allowance(app, &tenant, parts).await?;
         parts.extensions.insert(tenant_id);
         let defaults = defaults(&identity, parts)?;
-        Ok(Self { caller: Caller { tenant, defaults }, right: PhantomData })
+        Ok(Self { caller: Caller { tenant, defaults, allowance }, right: PhantomData })
     }
+}
+
+/// Takes a token of the tenant's, where requests like this one are limited.
+async fn allowance(
+    app: &App,
+    tenant: &KnownTenant,
+    parts: &Parts,
+) -> Result<Option<Allowance>, ApiError> {
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let class = Class::of(&parts.method, route.strip_prefix(BASE).unwrap_or(route));
+    let Some(allowance) = app.rates.allowance(tenant.id, &tenant.limits, class).await else {
+        return Ok(None);
+    };
+    if let Some(facts) = parts.extensions.get::<Facts>() {
+        facts.set_allowance(allowance.clone());
+    }
+    allowance.take()?;
+    Ok(Some(allowance))
 }
 
 /// Somebody who runs the instance; of no tenant.

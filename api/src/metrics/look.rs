@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use tokio::time::timeout;
 
 use super::made::{Known, Labelled, Maker, float};
@@ -76,24 +77,32 @@ impl Look {
                 let depths_are_old = is_older(kept.depths_asked_at, DEPTHS_KEPT_FOR);
                 (is_older(kept.asked_at, KEPT_FOR), depths_are_old)
             };
-            let asking = async { if is_old { Some(self.ask(&mut snapshots).await) } else { None } };
-            let counting = async { if depths_are_old { Some(self.depths().await) } else { None } };
-            let (facts, depths) = tokio::join!(asking, counting);
-            self.keep(facts, depths);
+            let asking = async {
+                if is_old {
+                    self.keep(self.ask(&mut snapshots).await);
+                }
+            };
+            let counting = async {
+                if depths_are_old {
+                    self.keep_depths(self.depths().await);
+                }
+            };
+            tokio::join!(asking, counting);
         }
         self.kept().facts.clone()
     }
 
-    fn keep(&self, facts: Option<Facts>, depths: Option<Option<Depths>>) {
+    fn keep(&self, mut facts: Facts) {
         let mut kept = self.kept();
-        if let Some(facts) = facts {
-            kept.asked_at = Some(Instant::now());
-            kept.facts = Facts { depths: kept.facts.depths, ..facts };
-        }
-        if let Some(depths) = depths {
-            kept.depths_asked_at = Some(Instant::now());
-            kept.facts.depths = depths;
-        }
+        kept.asked_at = Some(Instant::now());
+        facts.depths = kept.facts.depths;
+        kept.facts = facts;
+    }
+
+    fn keep_depths(&self, depths: Option<Depths>) {
+        let mut kept = self.kept();
+        kept.depths_asked_at = Some(Instant::now());
+        kept.facts.depths = depths;
     }
 
     /// Question after question; the first that is not answered ends it.
@@ -102,11 +111,9 @@ impl Look {
         let asked = timeout(LOOK_TIMEOUT, self.ask_all(&mut facts, snapshots)).await;
         if let Ok(Err(error)) = &asked {
             // Its text may quote values.
-            let code = error.as_database_error().and_then(|answer| answer.code());
-            tracing::warn!(
-                code = code.as_deref(),
-                "the database did not say all that metrics tell"
-            );
+            let code = error.as_database_error().and_then(DatabaseError::code);
+            let code = code.as_deref();
+            tracing::warn!(code, "the database did not say all that metrics tell");
         }
         facts.is_up = matches!(asked, Ok(Ok(())));
         facts

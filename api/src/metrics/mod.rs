@@ -3,8 +3,9 @@
 //! On the way of a request there are only atomic additions to counters that were made at the start:
 //! no lock, no allocation. Labels are words of this code (routes, codes, names of pools), never
 //! anything that a client sent, and never a tenant. What only the database or the queue knows is
-//! asked when somebody looks, once in a while and bounded in time ([`look`]).
+//! asked when somebody looks, once in a while and bounded in time (`look`).
 
+mod connections;
 mod index;
 mod listener;
 mod look;
@@ -14,6 +15,7 @@ mod relay;
 mod requests;
 mod rounds;
 mod snapshots;
+mod spans;
 mod state;
 mod streams;
 mod writing;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
+pub use self::connections::{ConnectionState, Connections, Counted};
 pub use self::index::{Index, Seen};
 pub use self::listener::serve;
 pub use self::look::Look;
@@ -30,6 +33,7 @@ pub use self::made::Described;
 pub use self::relay::Relay;
 pub use self::requests::{OTHER, Requests};
 pub use self::rounds::{Rounds, Worker};
+pub use self::spans::Spans;
 pub use self::streams::Streams;
 pub use self::writing::Writing;
 
@@ -51,6 +55,8 @@ pub struct Metrics(Arc<Inner>);
 pub struct Inner {
     registry: Registry,
     described: Vec<Described>,
+    /// Who is connected.
+    pub connections: Connections,
     /// What came in over HTTP.
     pub requests: Requests,
     /// What the writer wrote.
@@ -61,6 +67,8 @@ pub struct Inner {
     pub index: Index,
     /// What was watched.
     pub streams: Streams,
+    /// What became of spans.
+    pub spans: Spans,
     /// When workers last came to the end of a round.
     pub rounds: Rounds,
     state: State,
@@ -72,19 +80,23 @@ impl Default for Metrics {
     fn default() -> Self {
         let maker = &Maker::default();
         maker.build_info();
+        let connections = Connections::new(maker);
         let (requests, writing) = (Requests::new(maker), Writing::new(maker));
         let (relay, index) = (Relay::new(maker), Index::new(maker));
         let (streams, rounds) = (Streams::new(maker), Rounds::new(maker));
+        let spans = Spans::new(maker);
         let (state, looked) = (State::new(maker), Looked::new(maker));
         let process = Process::new(maker);
         Self(Arc::new(Inner {
             registry: maker.registry.clone(),
             described: maker.described.take(),
+            connections,
             requests,
             writing,
             relay,
             index,
             streams,
+            spans,
             rounds,
             state,
             looked,

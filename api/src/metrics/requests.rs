@@ -5,30 +5,17 @@ use std::time::Duration;
 
 use axum::http::Method;
 use domain::ProblemCode;
-use prometheus::{Histogram, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter};
 
 use super::made::Maker;
 use crate::routes;
 
-/// Where nothing of the router answered: no proof, no such route or method, a file of the board.
+/// Where no handler below the base answered: no proof, no such route or method, a file of the board,
+/// the documents.
 pub const OTHER: &str = "other";
 
 /// Classes of statuses, by their first digit.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// Refusals that alerts look at: they are told as 0 before they first happen, or the first would
-/// not be seen as a rise.
-const WATCHED: [ProblemCode; 9] = [
-    ProblemCode::Unauthenticated,
-    ProblemCode::RateLimited,
-    ProblemCode::Overloaded,
-    ProblemCode::LogBusy,
-    ProblemCode::ClockSkew,
-    ProblemCode::DatabaseUnavailable,
-    ProblemCode::OutcomeUnknown,
-    ProblemCode::ShuttingDown,
-    ProblemCode::Internal,
-];
 
 /// See the module.
 #[derive(Debug)]
@@ -36,7 +23,9 @@ pub struct Requests {
     /// Methods of a route, few enough to be looked through.
     endpoints: HashMap<String, Vec<Endpoint>>,
     other: Endpoint,
-    refusals: IntCounterVec,
+    /// Every code that there is: they are told as 0 before they first happen, or the first would not
+    /// be seen as a rise.
+    refusals: HashMap<&'static str, IntCounter>,
     tickets_redeemed: IntCounter,
 }
 
@@ -52,8 +41,8 @@ impl Requests {
     pub(super) fn new(maker: &Maker) -> Self {
         let requests = maker.counters(
             "audit_http_requests_total",
-            "Requests answered, by route, method and class of status; route `other` is all that no handler saw. \
-             Look at the share of 5xx.",
+            "Requests answered, by route, method and class of status; route `other` is what was refused before \
+             any handler saw it, and the documents. Look at the share of 5xx.",
             &["route", "method", "status"],
         );
         let seconds = maker.histograms(
@@ -80,14 +69,13 @@ impl Requests {
             endpoints.insert(probe.to_owned(), vec![endpoint(probe, Method::GET)]);
         }
         let any = Method::from_bytes(OTHER.as_bytes()).unwrap_or_default();
-        let refusals = maker.counters(
+        let counted = maker.counters(
             "audit_http_refusals_total",
             "Requests refused, by the stable code of the problem. docs/runbooks/refusals.md says which are yours.",
             &["code"],
         );
-        for code in WATCHED {
-            refusals.with_label_values(&[code.as_str()]);
-        }
+        let refusals = ProblemCode::ALL.map(ProblemCode::as_str);
+        let refusals = refusals.map(|code| (code, counted.with_label_values(&[code]))).into();
         let tickets_redeemed = maker.counter(
             "audit_stream_tickets_redeemed_total",
             "Tickets that opened a stream. Far fewer than issued: browsers cannot connect.",
@@ -107,7 +95,9 @@ impl Requests {
 
     /// Counts why one was refused.
     pub fn refused(&self, code: &'static str) {
-        self.refusals.with_label_values(&[code]).inc();
+        if let Some(counter) = self.refusals.get(code) {
+            counter.inc();
+        }
     }
 
     /// Counts a ticket that was good.

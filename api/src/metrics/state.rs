@@ -52,8 +52,8 @@ impl State {
             ),
             pool_waiting: maker.gauge(
                 "audit_pool_reader_waiting",
-                "Reads that wait for a connection; after 3 s they get 503. For long above 0: more connections, or \
-                 slow reads.",
+                "Reads that wait for their tenant's turn or for a connection, and get 503 after some seconds. For long \
+                 above 0: too few connections, or slow reads.",
             ),
             streams: maker.gauge("audit_streams", "Streams that are open on this replica."),
             streams_max: maker.gauge(

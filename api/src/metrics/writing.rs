@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
 use super::made::{Maker, SECONDS};
-use crate::writer::FAULTS;
+use crate::writer::Fault;
 
 /// From one entry to a full batch.
 const ENTRIES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0];
@@ -33,8 +33,8 @@ impl Writing {
              docs/runbooks/commit-time.md.",
             &["fault"],
         );
-        for fault in FAULTS {
-            faults.with_label_values(&[fault]);
+        for fault in Fault::ALL {
+            faults.with_label_values(&[fault.as_str()]);
         }
         Self {
             seconds: maker.histogram(
@@ -77,8 +77,8 @@ impl Writing {
     }
 
     /// Counts a call that failed.
-    pub fn failed(&self, fault: &'static str) {
-        self.faults.with_label_values(&[fault]).inc();
+    pub(crate) fn failed(&self, fault: Fault) {
+        self.faults.with_label_values(&[fault.as_str()]).inc();
     }
 
     /// Counts an entry about reads.

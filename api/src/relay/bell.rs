@@ -59,16 +59,24 @@ impl Bell {
     }
 
     /// The spans of these logs, once.
-    pub(super) fn take_traces(&self, tenants: impl Iterator<Item = TenantId>) -> Vec<TraceContext> {
+    pub(super) fn take_traces(
+        &self,
+        tenants: impl Iterator<Item = TenantId>,
+    ) -> Vec<(TenantId, TraceContext)> {
         let Some(rung) = &self.0 else { return Vec::new() };
         let mut traces = rung.traces();
-        let mut taken: Vec<TraceContext> = Vec::new();
-        for trace in tenants.filter_map(|tenant_id| traces.remove(&tenant_id)) {
-            if !taken.contains(&trace) {
-                taken.push(trace);
+        tenants.filter_map(|tenant_id| traces.remove_entry(&tenant_id)).collect()
+    }
+
+    /// Takes spans back whose entries were not sent, unless there are newer ones.
+    pub(super) fn give_back(&self, taken: impl Iterator<Item = (TenantId, TraceContext)>) {
+        let Some(rung) = &self.0 else { return };
+        let mut traces = rung.traces();
+        for (tenant_id, trace) in taken {
+            if traces.len() < TRACED_MAX {
+                traces.entry(tenant_id).or_insert(trace);
             }
         }
-        taken
     }
 
     /// The logs since the last time.
@@ -131,9 +139,15 @@ mod tests {
         bell.trace(tenants(2), span(1));
         bell.trace(tenants(1), span(2));
         bell.trace(tenants(2), None);
-        let taken: Vec<_> = bell.take_traces(tenants(3)).into_iter().map(Some).collect();
-        assert_eq!(taken, [span(2), span(1)]);
+        let spans = |taken: &[(TenantId, TraceContext)]| -> Vec<_> {
+            taken.iter().map(|(_, span)| Some(span.clone())).collect()
+        };
+        let taken = bell.take_traces(tenants(3));
+        assert_eq!(spans(&taken), [span(2), span(1)]);
         assert_eq!(bell.take_traces(tenants(3)), []);
+        bell.trace(tenants(1), span(4));
+        bell.give_back(taken.into_iter());
+        assert_eq!(spans(&bell.take_traces(tenants(3))), [span(4), span(1)]);
         bell.trace(tenants(TRACED_MAX as u128 * 3), span(3));
         let left = bell.0.as_ref().map(|rung| rung.traces().len());
         assert!(left.is_some_and(|left| left <= TRACED_MAX), "{left:?}");

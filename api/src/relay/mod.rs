@@ -21,7 +21,7 @@ use std::time::Duration;
 use domain::TenantId;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use traces::{Kind, Span, Traces};
+use traces::{Kind, Span, TraceContext, Traces};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -261,7 +261,7 @@ impl<Q: EntryQueue> Relay<Q> {
     ) -> sqlx::Result<Round> {
         let begun = Instant::now();
         loop {
-            let mut span = self.span(&leases);
+            let (mut span, traced) = self.span(&leases);
             let traceparent = span.context().map(|context| context.traceparent());
             let pass = Pass::new(&self.store, Arc::clone(&self.queue), self.send_bytes_max);
             let pass = pass.traced(traceparent);
@@ -271,6 +271,7 @@ impl<Q: EntryQueue> Relay<Q> {
                 span.fail("not_all_sent");
             }
             drop(span);
+            self.bell.give_back(traced.into_iter().filter(|(id, _)| done.has_left(id)));
             leases = cursors::advance(&self.store.worker, self.replica, &done.moves).await?;
             leases.retain(|lease| !done.troubled.contains(&lease.tenant_id));
             self.heed(&done);
@@ -294,12 +295,18 @@ impl<Q: EntryQueue> Relay<Q> {
     }
 
     /// Of a pass over logs, where one of them was written to in a trace that is known here.
-    fn span(&self, leases: &[Lease]) -> Span {
+    fn span(&self, leases: &[Lease]) -> (Span, Vec<(TenantId, TraceContext)>) {
         if !self.traces.is_on() {
-            return Span::default();
+            return (Span::default(), Vec::new());
         }
-        let behind = self.bell.take_traces(leases.iter().map(|lease| lease.tenant_id));
-        self.traces.follow("relay", Kind::Producer, behind)
+        let traced = self.bell.take_traces(leases.iter().map(|lease| lease.tenant_id));
+        let mut behind: Vec<TraceContext> = Vec::new();
+        for (_, context) in &traced {
+            if !behind.contains(context) {
+                behind.push(context.clone());
+            }
+        }
+        (self.traces.follow("relay", Kind::Producer, behind), traced)
     }
 
     /// Sets logs apart whose entries the queue refuses, and tells what went wrong.

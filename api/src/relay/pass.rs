@@ -58,6 +58,14 @@ pub(super) struct Done {
     pub(super) sent: u64,
 }
 
+impl Done {
+    /// Whether a log has entries that a later pass may send.
+    pub(super) fn has_left(&self, tenant_id: &TenantId) -> bool {
+        let is_troubled = self.troubled.contains(tenant_id) && !self.refused.contains(tenant_id);
+        is_troubled || self.unserved.contains(tenant_id)
+    }
+}
+
 /// A log's entries as messages hold them, one behind the other.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::searching::Condition;
@@ -16,21 +17,30 @@ use crate::store::partitions;
 /// How long the database may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-#[derive(Serialize)]
-struct Health {
+/// The process answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ok`.
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct Readiness {
+/// Whether it can do its work.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ready` or `not ready`.
     status: &'static str,
+    /// What it depends on.
     parts: Parts,
 }
 
-#[derive(Serialize)]
-struct Parts {
+/// What readiness depends on, and the search index, which does not count.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Parts {
+    /// `ok` or `unavailable`.
     postgres: &'static str,
+    /// `ok`, `missing` or `unknown`.
     partitions: &'static str,
+    /// `off`, `ok`, `unknown` or `unavailable`.
     search: &'static str,
 }
 

@@ -1,5 +1,6 @@
 //! The routes. Modules mirror URLs; a handler is: who → parse → one call → answer.
 
+pub mod documents;
 mod fallback;
 mod front;
 pub mod health;
@@ -10,10 +11,11 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::app::App;
 use crate::board;
+use crate::documents::{DOCUMENT, REDOC, SWAGGER};
 
 /// Where the service's own routes begin.
 pub const BASE: &str = "/api/v1";
@@ -75,9 +77,35 @@ fn base() -> Routes {
         .add(Method::PATCH, "/tenants/{id}", tenants::change)
 }
 
-/// Every route below the base, as method and path.
+/// Every route below the base that needs a role, as method and path.
 pub fn listed() -> Vec<(Method, &'static str)> {
     base().listed
+}
+
+/// What nobody has to prove anything for, and the board's files.
+fn open() -> Vec<(String, MethodRouter<App>)> {
+    let get = MethodFilter::GET;
+    let file = "/{version}/{file}";
+    let mut routes = vec![
+        (PROBES[0].to_owned(), on(get, health::healthz)),
+        (PROBES[1].to_owned(), on(get, health::readyz)),
+        (format!("{BASE}{}{file}", board::PATH), on(get, logs::board::file)),
+    ];
+    for base in ["", BASE] {
+        routes.extend([
+            (format!("{base}{DOCUMENT}"), on(get, documents::document)),
+            (format!("{base}{SWAGGER}"), on(get, documents::swagger)),
+            (format!("{base}{SWAGGER}{file}"), on(get, documents::file)),
+            (format!("{base}{REDOC}"), on(get, documents::redoc)),
+        ]);
+    }
+    routes
+}
+
+/// Every route of the service, as method and whole path.
+pub fn all() -> Vec<(Method, String)> {
+    let below = listed().into_iter().map(|(method, path)| (method, format!("{BASE}{path}")));
+    below.chain(open().into_iter().map(|(path, _)| (Method::GET, path))).collect()
 }
 
 /// The whole service.
@@ -90,13 +118,9 @@ pub fn router(app: App) -> Router {
 /// A single layer, because each costs a request several allocations and copies of itself; and
 /// outside of the routes, so that a refusal shows nothing of them, not even in `Allow`.
 pub fn around(base: Router<App>, app: App) -> Router {
-    let routes = Router::new()
-        .route(PROBES[0], on(MethodFilter::GET, health::healthz))
-        .route(PROBES[1], on(MethodFilter::GET, health::readyz))
-        .route(
-            &format!("{BASE}{}/{{version}}/{{file}}", board::PATH),
-            on(MethodFilter::GET, logs::board::file),
-        )
+    let open = open().into_iter();
+    let routes = open
+        .fold(Router::new(), |router, (path, route)| router.route(&path, route))
         .merge(base)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)

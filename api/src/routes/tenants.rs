@@ -11,6 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::{Action, CallerDefaults, JsonText, NewEntry, ProblemCode, TenantId, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::BASE;
@@ -27,7 +28,7 @@ use crate::writer::AppendError;
 use crate::writer::fault::Fault;
 
 /// Tenants on a page.
-const PAGE_MAX: u32 = 1_000;
+pub(crate) const PAGE_MAX: u32 = 1_000;
 
 /// What a change of a tenant is called in its log.
 const TENANT_UPDATED: Action = Action::from_static("tenant.updated");
@@ -36,7 +37,8 @@ const TENANT_UPDATED: Action = Action::from_static("tenant.updated");
 const TRIES_MAX: usize = 8;
 
 /// Some tenants, in the order of their ids.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tenants)]
 pub struct Page {
     /// The tenants.
     pub data: Vec<Tenant>,

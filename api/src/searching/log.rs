@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use domain::{Place, Rank, StoredEntry};
 use search::{FacetField, Sort};
 
-use super::{Refusal, Searches, Wanted};
+use super::turns::{Need, Turns};
+use super::{Refusal, TAIL_SHORT, Wanted};
 use crate::store::Store;
-use crate::store::matches::{self, Looked};
-use crate::store::range::Range;
+use crate::store::matches::{self, LOOKED_AT_MAX, Looked, Reach};
+use crate::store::range::{Edge, Range};
 
 /// An entry that matches.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,8 +63,8 @@ pub(super) struct Keep {
     pub(super) up_to: i64,
     /// So many.
     pub(super) most: usize,
-    /// Whether to go on, and count, when they are.
-    pub(super) counts_on: bool,
+    /// When they are, it goes on and counts up to this.
+    pub(super) count_to: u64,
 }
 
 /// What a look at the log has brought; by default, at a range without a single entry.
@@ -78,32 +78,70 @@ pub(super) struct Part {
     pub(super) looked: Looked,
 }
 
-/// Looks at a range of the log; waits for a turn where it is long.
+/// Looks at a range of the log: at its newest entries, and, where these are not enough, at more of
+/// them in turn. What must be whole is looked at in one go.
 pub(super) async fn look(
-    (store, searches): (&Store, &Searches),
+    (store, turns): (&Store, &Turns),
     wanted: &Wanted<'_>,
     range: &Range,
     keep: Keep,
-    lasts: Option<Duration>,
+    is_whole: bool,
 ) -> Result<Part, Refusal> {
+    let mut part = Part::default();
     if range.first.seq > range.last.seq {
-        return Ok(Part::default());
+        return Ok(part);
     }
-    let _turn = searches.turn(range.last.seq - range.first.seq).await?;
-    let (mut matches, mut tally) = (Vec::new(), Tally::default());
-    let take = |entry: &StoredEntry<'_>| {
-        tally.add(entry, wanted.facets);
-        if entry.place.seq.get() <= keep.up_to && matches.len() < keep.most {
-            matches.push(Match { place: entry.place, score: score(wanted, entry) });
+    let mut rest = *range;
+    if !is_whole {
+        let reach = Reach { entries: TAIL_SHORT, lasts: Some(matches::TIME_MAX) };
+        part.go_on(store, wanted, range, keep, reach).await?;
+        match part.looked.last {
+            Some(last) if part.wants_more(keep) => rest.last = Edge::below(last),
+            _ => return Ok(part),
         }
-        let full = matches.len() >= keep.most && !keep.counts_on;
-        if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+    let need = match () {
+        () if is_whole => Need::Whole,
+        () if part.matches.len() >= keep.most => Need::Totals,
+        () => Need::Page,
     };
-    let looking = store.read(wanted.tenant_id, async |db| {
-        matches::look(db, wanted.tenant_id, wanted.selection, range, lasts, take).await
-    });
-    let looked = looking.await?;
-    Ok(Part { matches, tally, looked })
+    let Some(_turn) = turns.take(wanted.tenant_id, need).await? else { return Ok(part) };
+    let lasts = (!is_whole).then_some(matches::TIME_MAX);
+    part.go_on(store, wanted, &rest, keep, Reach { entries: LOOKED_AT_MAX, lasts }).await?;
+    Ok(part)
+}
+
+impl Part {
+    async fn go_on(
+        &mut self,
+        store: &Store,
+        wanted: &Wanted<'_>,
+        range: &Range,
+        keep: Keep,
+        reach: Reach,
+    ) -> sqlx::Result<()> {
+        let take = |entry: &StoredEntry<'_>| {
+            self.tally.add(entry, wanted.facets);
+            if entry.place.seq.get() <= keep.up_to && self.matches.len() < keep.most {
+                self.matches.push(Match { place: entry.place, score: score(wanted, entry) });
+            }
+            if self.is_full(keep) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let looking = store.read(wanted.tenant_id, async |db| {
+            matches::look(db, wanted.tenant_id, wanted.selection, range, reach, take).await
+        });
+        let looked = looking.await?;
+        self.looked = Looked { last: looked.last.or(self.looked.last), ..looked };
+        Ok(())
+    }
+
+    fn is_full(&self, keep: Keep) -> bool {
+        self.matches.len() >= keep.most && self.tally.entries >= keep.count_to
+    }
+
+    fn wants_more(&self, keep: Keep) -> bool {
+        !self.looked.is_done && !self.looked.has_moved && !self.is_full(keep)
+    }
 }
 
 fn score(wanted: &Wanted<'_>, entry: &StoredEntry<'_>) -> f32 {

@@ -12,13 +12,12 @@ mod marks;
 mod order;
 mod page;
 mod plan;
+mod turns;
 
 use std::time::Duration;
 
-use domain::{LogOwner, ProblemCode, SearchCursor, Selection, TenantId};
+use domain::{LogOwner, SearchCursor, Selection, TenantId};
 use search::{FacetField, Found, Index, SearchRequest, Sort};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
 
 pub use self::breaker::Condition;
 use self::index::{Indexed, Outcome};
@@ -28,30 +27,24 @@ use self::marks::Counted;
 pub use self::page::{Page, Source, is_complete};
 pub use self::plan::is_sound;
 use self::plan::{Plan, Stage};
+use self::turns::Turns;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::store::bounds::Bounds;
-use crate::store::matches;
 use crate::store::range::Lost;
 
-/// Entries above the mark that are looked at without an attempt to move the mark first; ranges of
-/// the log longer than this are looked at in turns.
+/// Entries above the mark that are looked at without an attempt to move the mark first; more than
+/// these are looked at in turns.
 const TAIL_SHORT: i64 = 2_000;
 
 /// How often a search is begun anew because the floor, or the mark, has moved underneath.
 const TRIES_MAX: usize = 3;
 
-/// How long a search waits for its turn to look at a long range.
-const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The part of the readers' connections that long looks at the log may take.
-const CONNECTIONS_SHARE: u32 = 2;
-
 /// The searches of this replica.
 #[derive(Debug)]
 pub struct Searches {
     indexed: Option<Indexed>,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// The word for an order, as clients write it.
@@ -102,11 +95,10 @@ impl From<sqlx::Error> for Refusal {
 
 impl Searches {
     /// With an index or without.
-    pub fn new(index: Option<(Index, Duration)>, reader_connections: u32) -> Self {
-        let turns = (reader_connections / CONNECTIONS_SHARE).max(1);
+    pub fn new(index: Option<(Index, Duration)>) -> Self {
         Self {
             indexed: index.map(|(index, timeout)| Indexed::new(index, timeout)),
-            turns: Semaphore::new(turns as usize),
+            turns: Turns::default(),
         }
     }
 
@@ -123,19 +115,6 @@ impl Searches {
     /// The bounds of a log that seems to rest and to be all in the index.
     fn resting(&self, tenant_id: TenantId) -> Option<Bounds> {
         self.indexed.as_ref()?.marks.resting(tenant_id)
-    }
-
-    /// Waits for a turn to look at so many entries, so that others find a connection.
-    async fn turn(&self, entries: i64) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
-        if entries <= TAIL_SHORT {
-            return Ok(None);
-        }
-        let Ok(Ok(turn)) = timeout(TURN_TIMEOUT, self.turns.acquire()).await else {
-            let detail = "too many searches read the log at this moment: try again";
-            let error = ApiError::new(ProblemCode::Overloaded, detail).retry_after(1);
-            return Err(Refusal::Failed(error));
-        };
-        Ok(Some(turn))
     }
 }
 
@@ -271,10 +250,8 @@ async fn mark(indexed: &Indexed, plan: &Plan<'_>) -> Option<Result<i64, Counted>
 /// The log's part: all that lies above the mark, or as much as one search may look at.
 async fn look(app: &App, plan: &Plan<'_>, settled: i64) -> Result<Part, Refusal> {
     let range = plan.log_range(settled);
-    let lasts = match plan.stage {
-        // Seen before, in one look: so it has an end that is near enough.
-        Stage::Within { .. } => None,
-        _ => Some(matches::TIME_MAX),
-    };
-    log::look((&app.store, &app.searches), &plan.wanted, &range, plan.keep(settled), lasts).await
+    // Seen before, in one look: so it has an end that is near enough, and is wanted whole.
+    let is_whole = matches!(plan.stage, Stage::Within { .. });
+    let by = (&app.store, &app.searches.turns);
+    log::look(by, &plan.wanted, &range, plan.keep(settled), is_whole).await
 }

@@ -1,7 +1,7 @@
 //! What a search has before it: the log's bounds, and how far its cursor has come.
 
 use domain::{Place, Progress, Rank, SearchCursor, Seq};
-use search::{SearchAfter, Sort};
+use search::{SearchAfter, Sort, TOTAL_EXACT_MAX};
 
 use super::log::Keep;
 use super::{Refusal, Wanted};
@@ -123,8 +123,8 @@ impl<'w> Plan<'w> {
                     Refusal::Lost(Lost::Expired { oldest })
                 }));
             }
-            Progress::Newest { below } => Stage::Newest { next: under(below) },
-            Progress::Below { below } => Stage::Window { top: under(below) },
+            Progress::Newest { below } => Stage::Newest { next: Edge::below(below) },
+            Progress::Below { below } => Stage::Window { top: Edge::below(below) },
             Progress::Within { top, bottom, after } => Stage::Within { top, bottom, after },
             Progress::Ranked { after } => Stage::Ranked { after },
         };
@@ -201,18 +201,24 @@ impl<'w> Plan<'w> {
 
     /// Which matches of that are kept.
     pub(super) fn keep(&self, settled: i64) -> Keep {
-        let most = usize::try_from(matches::LOOKED_AT_MAX).unwrap_or(usize::MAX);
+        let count_to = match (self.wanted.facets, settled) {
+            ([], 0) => 0,
+            // Beyond that no total is exact.
+            ([], _) => TOTAL_EXACT_MAX + 1,
+            _ => u64::MAX,
+        };
+        let all = usize::MAX;
         match self.stage {
             Stage::Newest { next } => Keep {
                 up_to: next.seq,
                 // One more, to know whether there is more.
                 most: self.wanted.limit + 1,
-                counts_on: settled > 0 || !self.wanted.facets.is_empty(),
+                count_to,
             },
             Stage::Window { .. } | Stage::Within { .. } => {
-                Keep { up_to: i64::MAX, most, counts_on: true }
+                Keep { up_to: i64::MAX, most: all, count_to }
             }
-            Stage::Ranked { .. } => Keep { up_to: 0, most, counts_on: true },
+            Stage::Ranked { .. } => Keep { up_to: 0, most: 0, count_to },
         }
     }
 }
@@ -222,11 +228,6 @@ fn start(sort: Sort, until: Place) -> Stage {
         Sort::Newest => Stage::Newest { next: Edge::of(until) },
         Sort::Relevance => Stage::Window { top: Edge::of(until) },
     }
-}
-
-/// The entry below a place.
-fn under(place: Place) -> Edge {
-    Edge { at: place.recorded_at, seq: place.seq.get() - 1 }
 }
 
 /// What is wrong with the head that a cursor's first page saw: all below it is as it was then, as

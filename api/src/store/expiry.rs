@@ -6,6 +6,7 @@ use sqlx::error::DatabaseError;
 use sqlx::{FromRow, PgExecutor};
 use thiserror::Error;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{from_sql, to_sql};
@@ -47,9 +48,10 @@ impl From<sqlx::Error> for ExpireError {
 }
 
 /// The beginning of a log, as far as it would expire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Range {
     /// All of it was recorded before; the start of a UTC day.
+    #[schema(value_type = String, format = DateTime)]
     pub older_than: Timestamp,
     /// The log's floor.
     pub first_seq: i64,
@@ -106,13 +108,15 @@ pub async fn expirable(
 }
 
 /// Says for ever what expired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Certificate {
     /// Its own id, which the log's entries about it have as `resource_id`.
+    #[schema(value_type = String, format = Uuid)]
     pub id: Uuid,
     /// `retention` or `cleanup`.
     pub rule: String,
     /// Everything recorded before expired.
+    #[schema(value_type = String, format = DateTime)]
     pub older_than: Timestamp,
     /// The first that expired.
     pub first_seq: i64,
@@ -121,14 +125,18 @@ pub struct Certificate {
     /// How many that were.
     pub entries: i64,
     /// When the first was recorded.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub first_recorded_at: Option<Timestamp>,
     /// When the last was.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_recorded_at: Option<Timestamp>,
     /// Who made it so: the principal of a cleanup, else the service.
     pub expired_by: String,
     /// From then on nobody was shown them.
+    #[schema(value_type = String, format = DateTime)]
     pub expired_at: Timestamp,
     /// When no row of them was left; `null` until then.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub erased_at: Option<Timestamp>,
 }
 

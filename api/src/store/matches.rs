@@ -23,6 +23,15 @@ const WINDOW_MAX: i64 = 5_000;
 /// Entries that one statement goes over when a filter leaves some behind.
 const FILTERED_WINDOW_MAX: i64 = 20_000;
 
+/// How far a look goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Entries that it goes over.
+    pub entries: i64,
+    /// When it ends, but for its first entry; `None`: it has an end that is near enough.
+    pub lasts: Option<Duration>,
+}
+
 /// Where a look has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Looked {
@@ -42,22 +51,20 @@ impl Default for Looked {
 }
 
 /// Gives the entries of a range that match to `take`, from new to old, until it has had enough.
-///
-/// With a time that it may take it ends after that, but for its first entry.
 pub async fn look(
     db: &mut PgConnection,
     tenant_id: TenantId,
     selection: &Selection,
     range: &Range,
-    lasts: Option<Duration>,
+    reach: Reach,
     mut take: impl FnMut(&StoredEntry<'_>) -> ControlFlow<()>,
 ) -> sqlx::Result<Looked> {
-    let until = lasts.map(|lasts| Instant::now() + lasts);
+    let until = reach.lasts.map(|lasts| Instant::now() + lasts);
     let mut walk = Walk::new(tenant_id, &selection.filter, Order::Desc, range);
     let mut enough = false;
     let mut has_moved = false;
     while !walk.is_done() && !enough && !has_moved {
-        let left = LOOKED_AT_MAX - (range.last.seq - walk.next_seq());
+        let left = reach.entries - (range.last.seq - walk.next_seq());
         let is_late = |begun: bool| begun && until.is_some_and(|until| Instant::now() >= until);
         if left <= 0 || is_late(walk.last().is_some()) {
             break;

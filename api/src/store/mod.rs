@@ -32,6 +32,7 @@ pub mod statistics;
 pub mod streaming;
 pub mod tenants;
 pub mod tickets;
+pub mod turns;
 pub mod walk;
 
 use std::fmt;
@@ -46,6 +47,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
+
+use self::turns::Turns;
 
 /// How long a connection may take to come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -158,6 +161,7 @@ pub struct Store {
     pub writer_options: PgConnectOptions,
     /// For upkeep and for settling lost answers, which must not wait for a pool.
     pub worker_options: PgConnectOptions,
+    turns: Option<Arc<Turns>>,
     /// Reads that wait for a connection.
     waiting: Arc<AtomicUsize>,
 }
@@ -197,17 +201,42 @@ impl Store {
             worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
             worker_options: connect_options(&urls.worker)?,
             writer_options: connect_options(&urls.writer)?,
+            turns: None,
             waiting: Arc::default(),
         })
     }
 
-    /// How many reads wait for a connection.
+    /// The same, for reads that many tenants ask for: they take turns.
+    #[must_use]
+    pub fn in_turns(&self) -> Self {
+        let turns = Turns::new(self.reader.options().get_max_connections());
+        Self { turns: Some(Arc::new(turns)), ..self.clone() }
+    }
+
+    /// How many reads wait for a turn or a connection.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
     /// Runs queries in a transaction that reads, and sees this tenant alone.
     pub async fn read<T>(
+        &self,
+        tenant_id: TenantId,
+        queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        let wait = Wait::begin(&self.waiting);
+        let _turn = match &self.turns {
+            Some(turns) => Some(turns.take(tenant_id).await?),
+            None => None,
+        };
+        drop(wait);
+        self.read_past_turns(tenant_id, queries).await
+    }
+
+    /// The same for what is under way, and has bounds of its own for how much of it reads at a
+    /// time: an export or a stream would end, and others of its kind wait with it, because its
+    /// tenant asks for too many pages.
+    pub async fn read_past_turns<T>(
         &self,
         tenant_id: TenantId,
         queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,

@@ -25,6 +25,11 @@ impl Edge {
     pub fn of(place: Place) -> Self {
         Self { at: place.recorded_at, seq: place.seq.get() }
     }
+
+    /// The entry below one.
+    pub fn below(place: Place) -> Self {
+        Self { at: place.recorded_at, seq: place.seq.get() - 1 }
+    }
 }
 
 /// A range of a log, both ends inclusive; empty when the first number is above the last.

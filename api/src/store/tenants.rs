@@ -6,15 +6,17 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::append::{Outcome, unwritten};
 use super::{from_sql, to_sql};
 
 /// A tenant as the outside sees it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tenant {
     /// Names its log.
+    #[schema(value_type = String, format = Uuid)]
     pub id: TenantId,
     /// What may change.
     #[serde(flatten)]
@@ -22,11 +24,12 @@ pub struct Tenant {
     /// Counts the changes.
     pub version: i32,
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
 /// What may change about a tenant.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Settings {
     /// For people.
     pub name: String,
@@ -45,15 +48,17 @@ pub struct Settings {
     /// Whether its log says who read it.
     pub record_reads: bool,
     /// Limits of its own, by name.
+    #[schema(value_type = Object)]
     pub limits: Map<String, Value>,
 }
 
 /// The days that entries were kept before, and how long that still counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RetentionKept {
     /// More than `retention_days`.
     pub days: i32,
     /// From then on it does not count.
+    #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
 }
 
@@ -66,13 +71,14 @@ impl Settings {
 }
 
 /// Why nothing may expire, who said so and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LegalHold {
     /// For the record.
     pub reason: String,
     /// The principal.
     pub by: String,
     /// In UTC.
+    #[schema(value_type = String, format = DateTime)]
     pub at: String,
 }
 

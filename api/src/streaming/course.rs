@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use domain::{Filter, NewEntry, Place, Selection, StoredEntry};
+use domain::{Filter, KeptEntry, NewEntry, Place, Selection, Sieve, StoredEntry};
 
 use super::feed::{Feed, Item, Next};
 use super::frames::{Gap, Reason, seq};
@@ -20,10 +20,18 @@ pub struct Wanted {
     /// What they must be.
     pub selection: Selection,
     /// Whether entries of the service itself are meant, too.
-    pub include_self: bool,
+    include_self: bool,
+    /// Of the selection's filter.
+    sieve: Sieve,
 }
 
 impl Wanted {
+    /// All that a selection lets pass.
+    pub fn new(selection: Selection, include_self: bool) -> Self {
+        let sieve = Sieve::of(&selection.filter);
+        Self { selection, include_self, sieve }
+    }
+
     /// The parameters that say so.
     pub fn parameters() -> Vec<&'static str> {
         [&Filter::PARAMETERS[..], &["q", "include_self"]].concat()
@@ -32,17 +40,19 @@ impl Wanted {
     /// Reads them.
     pub fn read(parameters: &Parameters) -> Result<Self, ApiError> {
         let include_self = parameters.flag("include_self")?;
-        Ok(Self { selection: parameters.selection()?, include_self })
+        Ok(Self::new(parameters.selection()?, include_self))
     }
 
-    /// Whether this one is.
-    pub fn takes(&self, entry: &StoredEntry<'_>) -> bool {
-        (self.include_self || is_recorded(entry))
-            && self.selection.filter.matches(entry)
-            && self.selection.query().is_none_or(|query| query.matches(entry))
+    /// Whether one may be, by what is quickly seen.
+    pub(super) fn lets_through(&self, entry: &KeptEntry) -> bool {
+        if !self.sieve.lets_through(entry.marks()) {
+            return false;
+        }
+        let entry = entry.entry();
+        self.selection.filter.matches(&entry) && (self.include_self || is_recorded(&entry))
     }
 
-    /// The same of one that passes the exact filter.
+    /// Whether this one is, which passes the exact filter.
     pub fn takes_filtered(&self, entry: &StoredEntry<'_>) -> bool {
         (self.include_self || is_recorded(entry))
             && self.selection.query().is_none_or(|query| query.matches(entry))
@@ -91,20 +101,20 @@ impl Course {
     }
 
     /// What comes next; what is not wanted is passed over, at most so many entries.
-    pub fn step(&mut self, feed: &Feed, passed_max: usize) -> Step {
+    pub fn step(&mut self, feed: &Feed, passed_max: i64) -> Step {
         if self.paused {
             return Step::Wait;
         }
-        for _ in 0..passed_max {
-            match feed.next(self.after, self.epoch) {
+        let Self { after, epoch, wanted, .. } = self;
+        let lets_through = |entry: &KeptEntry| wanted.lets_through(entry);
+        let until = seq(*after) + passed_max;
+        while seq(*after) < until {
+            match feed.next(after, *epoch, until - seq(*after), lets_through) {
+                Next::Item(item) if !wanted.takes_filtered(&item.entry.entry()) => {}
+                Next::Item(item) => return Step::Send(item),
+                Next::Passed => break,
                 Next::UpToDate => return Step::Wait,
                 Next::InTheLog => return Step::Read,
-                Next::Item(item) => {
-                    self.after = Some(item.entry.place());
-                    if self.wanted.takes(&item.entry.entry()) {
-                        return Step::Send(item);
-                    }
-                }
             }
         }
         Step::Rest
@@ -113,7 +123,8 @@ impl Course {
     /// Whether only the log says what comes next.
     #[cfg(test)]
     pub(super) fn is_behind(&self, feed: &Feed) -> bool {
-        !self.paused && matches!(feed.next(self.after, self.epoch), Next::InTheLog)
+        !self.paused
+            && matches!(feed.next(&mut self.after.clone(), self.epoch, 1, |_| true), Next::InTheLog)
     }
 
     /// Whether it stands beyond the feed's end, or where the feed ends with another entry.

@@ -1,14 +1,15 @@
 //! Live streams of logs: one machine behind web sockets and server-sent events.
 //!
 //! A stream is a place in a log that moves. What comes after it is taken from the ring of the
-//! newest entries ([`feed`]), which one reader a replica keeps filled for all who watch
-//! ([`tailer`]), or, when it is not there any more, from the log itself. So a slow
+//! newest entries ([`feed`]), which this replica's writer (`handing`) and one reader ([`tailer`])
+//! keep filled for all who watch, or, when it is not there any more, from the log itself. So a slow
 //! reader holds up nobody, has no buffer, and misses nothing: see [`course`].
 
 pub mod course;
 mod end;
 pub mod feed;
 pub mod frames;
+mod handing;
 mod message;
 pub mod origin;
 mod outlet;
@@ -22,7 +23,7 @@ pub mod tailer;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::handing::Fresh;
 pub use self::origin::Origins;
 pub use self::periods::Periods;
 pub use self::session::{Opening, Session};
@@ -74,8 +76,15 @@ struct Inner {
 struct Watched {
     feed: Arc<Feed>,
     watchers: usize,
-    /// Whether the log may have grown.
-    dirty: Arc<AtomicBool>,
+    /// What the tailer is to do.
+    marks: AtomicU8,
+}
+
+impl Watched {
+    /// The log may have grown: it is to be read.
+    const READ: u8 = 1;
+    /// Those who watch are to be told what is in the ring.
+    const TELL: u8 = 2;
 }
 
 /// Somebody's interest in a log; given up when dropped.
@@ -152,7 +161,7 @@ impl Streams {
             feed: Arc::new(Feed::new(tenant_id, end, floor_seq, Arc::clone(&self.0.ring_bytes))),
             watchers: 0,
             // What came between that look and now has rung for nobody.
-            dirty: Arc::new(AtomicBool::new(true)),
+            marks: AtomicU8::new(Watched::READ),
         });
         watched.watchers += 1;
         let feed = Arc::clone(&watched.feed);
@@ -169,7 +178,7 @@ impl Streams {
         }
         let mut rung = false;
         for watched in tenants.filter_map(|tenant_id| feeds.get(&tenant_id)) {
-            watched.dirty.store(true, Ordering::Relaxed);
+            watched.marks.fetch_or(Watched::READ, Ordering::Relaxed);
             rung = true;
         }
         drop(feeds);

@@ -59,7 +59,7 @@ impl Streams {
         let epoch = feed.epoch();
         let (tenant_id, after) = (feed.tenant_id, course.after());
         let (wanted, made_by) = (&course.wanted, &feed.framer);
-        let reading = store.read(tenant_id, async |db| {
+        let reading = store.read_past_turns(tenant_id, async |db| {
             let mut taking = Taking { wanted, framer: made_by, frames: Vec::new(), bytes: 0 };
             let filter = &wanted.selection.filter;
             let read = streaming::read(db, tenant_id, filter, after, ENTRIES_MAX, |entry| {
@@ -96,12 +96,14 @@ impl Streams {
     ) -> sqlx::Result<Beginning> {
         let _turn = self.turn().await;
         let Some(after) = cursor else {
-            let bounds =
-                store.read(tenant_id, async |db| crate::store::bounds::get(db, tenant_id).await);
+            let bounds = store.read_past_turns(tenant_id, async |db| {
+                crate::store::bounds::get(db, tenant_id).await
+            });
             let bounds = bounds.await?;
             return Ok(Beginning { after: bounds.head, gap: None, bounds });
         };
-        let looking = store.read(tenant_id, async |db| streaming::look(db, tenant_id, after).await);
+        let looking = store
+            .read_past_turns(tenant_id, async |db| streaming::look(db, tenant_id, after).await);
         match looking.await? {
             Ok(bounds) => Ok(Beginning { after, gap: None, bounds }),
             Err(lost) => {
@@ -133,7 +135,7 @@ async fn lose(
 ) -> sqlx::Result<(Gap, Bounds)> {
     let look = |undone: Option<Place>| async move {
         store
-            .read(tenant_id, async |db| match undone {
+            .read_past_turns(tenant_id, async |db| match undone {
                 Some(undone) => streaming::before_restore(db, tenant_id, undone).await,
                 None => crate::store::bounds::get(db, tenant_id).await.map(|bounds| (None, bounds)),
             })

@@ -29,7 +29,7 @@ use crate::identity::caller::LogAuditor;
 use crate::query::Parameters;
 
 /// Entries that are passed over before others have a turn.
-const PASSED_MAX: usize = 256;
+const PASSED_MAX: i64 = 256;
 
 /// How long a stream may stand beyond the feed: then it looks whether the log still goes so far.
 const BEYOND_MAX: Duration = Duration::from_secs(1);
@@ -376,7 +376,8 @@ impl Session {
     }
 
     async fn send_item(&mut self, outlet: &mut Outlet, item: &Arc<Item>) -> Result<(), End> {
-        self.send_entry(outlet, item.entry.place(), item.frame.clone()).await
+        let frame = item.frame(&self.watch.feed.framer);
+        self.send_entry(outlet, item.entry.place(), frame).await
     }
 
     async fn send_entry(

@@ -1,11 +1,12 @@
 //! The one reader of watched logs: what is new goes into their rings.
 //!
-//! The writer of this replica rings; what other replicas write is found by asking for the heads of
-//! all watched logs, in one question. No watched log, no question.
+//! The writer of this replica rings where it cannot hand over itself what it has committed
+//! (`handing`); what other replicas write is found by asking for the heads of all
+//! watched logs, in one question. No watched log, no question.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::{KeptEntry, TenantId};
@@ -13,8 +14,8 @@ use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Streams;
-use super::feed::{Feed, Item};
+use super::feed::{Feed, Item, quiet_after};
+use super::{Streams, Watched};
 use crate::store::indexing::ALL;
 use crate::store::streaming::{self, After};
 use crate::store::{Store, bounds};
@@ -26,8 +27,9 @@ pub const PERIOD: Duration = Duration::from_millis(100);
 /// The same when there are so many that the question takes long: it takes a tenth of the time.
 const PERIOD_MAX: Duration = Duration::from_millis(200);
 
-/// Between two reads for the rings: what comes meanwhile is read, sent and flushed together.
-const PACE: Duration = Duration::from_millis(5);
+/// The least pause between two looks for what is to be done: what comes close together is done
+/// together.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// Logs that are read at the same moment; a connection each.
 pub const CONNECTIONS: u32 = 2;
@@ -62,22 +64,21 @@ impl Tailer {
                 ask_at = asked_at + (asked_at.elapsed() * 10).clamp(PERIOD, PERIOD_MAX);
                 self.streams.forget_old();
             }
-            let begun = Instant::now();
-            let dirty = self.streams.take_dirty();
-            let reading = stream::iter(dirty)
-                .map(|feed| this.read(feed))
+            let reading = stream::iter(self.streams.take_marked())
+                .map(|(feed, marks)| this.serve(feed, marks))
                 .buffer_unordered(CONNECTIONS as usize)
-                .fold(Ok(()), |all: sqlx::Result<()>, one| async move { all.and(one) });
-            let Some(read) = stop.run_until_cancelled(reading).await else { return };
-            self.rest_after(read).await;
-            if is_last && !self.streams.is_dirty() {
+                .fold(Ok(0), |all: sqlx::Result<u64>, one| async move { Ok(all? + one?) });
+            let Some(served) = stop.run_until_cancelled(reading).await else { return };
+            let entries = *served.as_ref().unwrap_or(&0);
+            self.rest_after(served).await;
+            if is_last && !self.streams.is_marked() {
                 self.streams.0.drained.cancel();
             }
-            tokio::time::sleep(PACE.saturating_sub(begun.elapsed())).await;
+            tokio::time::sleep(quiet_after(entries).max(PAUSE_MIN)).await;
         }
     }
 
-    async fn rest_after(&self, done: sqlx::Result<()>) {
+    async fn rest_after<T>(&self, done: sqlx::Result<T>) {
         if let Err(error) = done {
             warn!(error = %error, "watched logs cannot be read; streams wait");
             tokio::time::sleep(FAILURE_PAUSE).await;
@@ -96,17 +97,24 @@ impl Tailer {
         Ok(())
     }
 
-    /// Reads what is new in one log.
-    async fn read(&self, feed: Arc<Feed>) -> sqlx::Result<()> {
-        let read = self.read_piece(&feed).await;
-        if !matches!(read, Ok(true)) {
-            self.streams.mark_dirty(feed.tenant_id);
-        }
-        read.map(|_| ())
+    /// Does what is marked; how many entries that is about.
+    async fn serve(&self, feed: Arc<Feed>, marks: u8) -> sqlx::Result<u64> {
+        let told = if marks & Watched::TELL == 0 { 0 } else { feed.tell() };
+        let read = if marks & Watched::READ == 0 { Ok(0) } else { self.read(feed).await };
+        read.map(|read| told + read)
     }
 
-    /// Whether that was all.
-    async fn read_piece(&self, feed: &Feed) -> sqlx::Result<bool> {
+    /// Reads what is new in one log; how many entries that is.
+    async fn read(&self, feed: Arc<Feed>) -> sqlx::Result<u64> {
+        let read = self.read_piece(&feed).await;
+        if !matches!(read, Ok((_, true))) {
+            self.streams.mark(feed.tenant_id, Watched::READ);
+        }
+        read.map(|(entries, _)| entries)
+    }
+
+    /// So many entries, and whether those are all.
+    async fn read_piece(&self, feed: &Feed) -> sqlx::Result<(u64, bool)> {
         let (tenant_id, after) = (feed.tenant_id, feed.end());
         let reading = self.store.read(tenant_id, async |db| {
             let (mut items, mut bytes) = (Vec::new(), 0);
@@ -114,7 +122,7 @@ impl Tailer {
                 if bytes >= BYTES_MAX {
                     return ControlFlow::Break(());
                 }
-                let item = Item::new(KeptEntry::of(entry), feed.framer.log(entry));
+                let item = Item::new(KeptEntry::of(entry));
                 bytes += item.bytes();
                 items.push(item);
                 ControlFlow::Continue(())
@@ -126,16 +134,16 @@ impl Tailer {
         });
         match reading.await? {
             Ok((items, piece)) => {
-                let is_all = piece.to == piece.bounds.head;
-                if !items.is_empty() {
-                    feed.push(items, piece.to, piece.bounds.floor_seq);
-                }
-                Ok(is_all)
+                let entries = items.len() as u64;
+                // What the writer has handed over meanwhile stands: the rest comes after that.
+                let pushed =
+                    entries == 0 || feed.push(after, items, piece.to, piece.bounds.floor_seq);
+                Ok((entries, pushed && piece.to == piece.bounds.head))
             }
             // Expired or undone: everybody looks where they stand.
             Err(bounds) => {
                 feed.reset(bounds.head, bounds.floor_seq);
-                Ok(true)
+                Ok((0, true))
             }
         }
     }
@@ -165,26 +173,28 @@ impl Streams {
         for (tenant_id, head) in heads {
             let Some(watched) = feeds.get(tenant_id) else { continue };
             if watched.feed.end() != *head {
-                watched.dirty.store(true, Ordering::Relaxed);
+                watched.marks.fetch_or(Watched::READ, Ordering::Relaxed);
             }
         }
     }
 
-    fn mark_dirty(&self, tenant_id: TenantId) {
+    /// Leaves something to the tailer.
+    pub(super) fn mark(&self, tenant_id: TenantId, mark: u8) {
         if let Some(watched) = self.feeds().get(&tenant_id) {
-            watched.dirty.store(true, Ordering::Relaxed);
+            watched.marks.fetch_or(mark, Ordering::Relaxed);
         }
         self.0.grown.notify_one();
     }
 
-    fn is_dirty(&self) -> bool {
-        self.feeds().values().any(|watched| watched.dirty.load(Ordering::Relaxed))
+    fn is_marked(&self) -> bool {
+        self.feeds().values().any(|watched| watched.marks.load(Ordering::Relaxed) != 0)
     }
 
-    fn take_dirty(&self) -> Vec<Arc<Feed>> {
-        let feeds = self.0.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        let dirty = feeds.values().filter(|watched| watched.dirty.swap(false, Ordering::Relaxed));
-        dirty.map(|watched| Arc::clone(&watched.feed)).collect()
+    fn take_marked(&self) -> Vec<(Arc<Feed>, u8)> {
+        let feeds = self.feeds();
+        let marks = feeds.values().map(|watched| watched.marks.swap(0, Ordering::Relaxed));
+        let marked = feeds.values().zip(marks).filter(|(_, marks)| *marks != 0);
+        marked.map(|(watched, marks)| (Arc::clone(&watched.feed), marks)).collect()
     }
 
     fn forget_old(&self) {

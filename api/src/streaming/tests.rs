@@ -4,13 +4,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::{Filter, KeptEntry, Place, Seq, Severity, StoredEntry, TenantId, Timestamp};
+use domain::{
+    Action, CallerDefaults, Filter, KeptEntry, NewEntry, Place, Seq, Severity, StoredEntry,
+    TenantId, Timestamp,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::course::{Course, Step, Wanted};
-use super::feed::{Feed, Item};
-use super::frames::{Framer, Gap, Reason, seq};
+use super::feed::{Feed, Handed, Item, Run, quiet_after};
+use super::frames::{Gap, Reason, seq};
+use super::{Fresh, Streams};
+use crate::store::append::Written;
 use crate::store::streaming::After;
 
 const TENANT: TenantId = TenantId::new(Uuid::from_u128(7));
@@ -24,10 +29,22 @@ struct Made {
 
 #[derive(Debug, Clone)]
 enum Deed {
-    /// Entries are committed.
+    /// Another replica commits entries.
     Append(Vec<bool>),
-    /// The tailer reads so many.
-    Tail(usize),
+    /// This replica's writer commits entries, and hands them over then or later.
+    Record {
+        kinds: Vec<bool>,
+        late: bool,
+    },
+    /// The writer hands over what it committed.
+    Hand,
+    /// The writer begins a new session.
+    Reconnect,
+    /// The tailer reads so many, and the writer hands over before these are in the ring.
+    Tail {
+        count: usize,
+        crossed: bool,
+    },
     /// The ring lets go of so many.
     Forget(usize),
     /// A stream takes so many from the ring.
@@ -53,7 +70,11 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let stream = 0..STREAMS;
     let deed = prop_oneof![
         6 => prop::collection::vec(any::<bool>(), 1..6).prop_map(Deed::Append),
-        6 => (1..8_usize).prop_map(Deed::Tail),
+        6 => (prop::collection::vec(any::<bool>(), 1..4), any::<bool>())
+            .prop_map(|(kinds, late)| Deed::Record { kinds, late }),
+        2 => Just(Deed::Hand),
+        1 => Just(Deed::Reconnect),
+        6 => (1..8_usize, any::<bool>()).prop_map(|(count, crossed)| Deed::Tail { count, crossed }),
         3 => (1..6_usize).prop_map(Deed::Forget),
         8 => (stream.clone(), 1..8_usize).prop_map(|(stream, steps)| Deed::Live { stream, steps }),
         6 => (stream.clone(), 1..8_usize, 0..8_usize)
@@ -78,6 +99,10 @@ struct Model {
     feed: Feed,
     /// The log as the ring has it.
     rung: Vec<Made>,
+    /// The writer's session.
+    session: u64,
+    /// What it has committed and not handed over, and the log as it was then.
+    unhanded: Option<(Run, Vec<Made>)>,
     streams: Vec<Course>,
 }
 
@@ -96,7 +121,7 @@ fn wanted(kind: u8) -> Wanted {
         2 => action("EVEN"),
         _ => action("NEVER"),
     };
-    Wanted { selection: filter.into(), include_self: true }
+    Wanted::new(filter.into(), true)
 }
 
 fn stored(made: Made) -> StoredEntry<'static> {
@@ -121,8 +146,13 @@ fn stored(made: Made) -> StoredEntry<'static> {
     }
 }
 
+fn item(made: Made) -> Item {
+    Item::new(KeptEntry::of(&stored(made)))
+}
+
 fn takes(course: &Course, made: Made) -> bool {
-    course.wanted.takes(&stored(made))
+    let entry = stored(made);
+    course.wanted.lets_through(&KeptEntry::of(&entry)) && course.wanted.takes_filtered(&entry)
 }
 
 impl Model {
@@ -136,6 +166,8 @@ impl Model {
             clock: 0,
             feed,
             rung: Vec::new(),
+            session: 1,
+            unhanded: None,
             streams,
         }
     }
@@ -165,7 +197,29 @@ impl Model {
         Some(self.log[usize::try_from(seq.get()).expect("small") - 1].place)
     }
 
-    fn tail(&mut self, count: usize) {
+    fn record(&mut self, kinds: &[bool], late: bool) {
+        self.hand();
+        self.append(kinds);
+        let first = self.log[self.log.len() - kinds.len()].place.seq;
+        let last = self.head().expect("an entry");
+        let run = Run { session: self.session, first, last };
+        self.unhanded = Some((run, self.log.clone()));
+        if !late {
+            self.hand();
+        }
+    }
+
+    fn hand(&mut self) {
+        let Some((run, log)) = self.unhanded.take() else { return };
+        let first = usize::try_from(run.first.get() - 1).expect("small");
+        let items = || log[first..].iter().map(|made| item(*made)).collect();
+        let quiet = quiet_after((log.len() - first) as u64);
+        if self.feed.hand(run, quiet, items) != Handed::Refused {
+            self.rung = log;
+        }
+    }
+
+    fn tail(&mut self, count: usize, crossed: bool) {
         let end = self.feed.end();
         if !self.holds(end) || seq(end) < self.floor_seq - 1 {
             self.feed.reset(self.head(), self.floor_seq);
@@ -174,12 +228,14 @@ impl Model {
         }
         let new = &self.log[usize::try_from(seq(end)).expect("small")..];
         let new = &new[..count.min(new.len())];
-        let framer = Framer::of(TENANT);
-        let item =
-            |made: &Made| Item::new(KeptEntry::of(&stored(*made)), framer.log(&stored(*made)));
         let to = new.last().map_or(end, |made| Some(made.place));
-        self.feed.push(new.iter().map(item).collect(), to, self.floor_seq);
-        self.rung = self.log.clone();
+        let items = new.iter().map(|made| item(*made)).collect();
+        if crossed {
+            self.hand();
+        }
+        if self.feed.push(end, items, to, self.floor_seq) {
+            self.rung = self.log.clone();
+        }
     }
 
     fn live(&mut self, stream: usize, steps: usize) -> Done {
@@ -233,7 +289,13 @@ impl Model {
     fn do_one(&mut self, deed: Deed) {
         let (stream, known, done, before) = match deed {
             Deed::Append(kinds) => return self.append(&kinds),
-            Deed::Tail(count) => return self.tail(count),
+            Deed::Record { kinds, late } => return self.record(&kinds, late),
+            Deed::Hand => return self.hand(),
+            Deed::Reconnect => {
+                self.session += 1;
+                return;
+            }
+            Deed::Tail { count, crossed } => return self.tail(count, crossed),
             Deed::Forget(count) => return self.feed.forget(count),
             Deed::Pause(stream, on) => {
                 self.streams[stream].paused = on;
@@ -247,6 +309,8 @@ impl Model {
                 let kept = kept.max(usize::try_from(self.floor_seq - 1).expect("small"));
                 self.log.truncate(kept);
                 self.lasting = self.lasting.min(kept as i64 + 1);
+                // What is restored has lost its sessions.
+                self.session += 1;
                 return;
             }
             Deed::Expire(count) => {
@@ -280,8 +344,9 @@ impl Model {
 
     /// Everybody gets all that there is.
     fn settle(&mut self) {
+        self.hand();
         while self.feed.end() != self.head() {
-            self.tail(3);
+            self.tail(3, false);
         }
         for stream in 0..STREAMS {
             self.streams[stream].paused = false;
@@ -336,8 +401,12 @@ fn feed_of(entries: i64, text: usize, all: &Arc<AtomicUsize>) -> (Feed, usize) {
         let place =
             Place { recorded_at: Timestamp::from_millis(n), seq: Seq::new(n).expect("a number") };
         let entry = StoredEntry { message: Some(&message), ..stored(Made { place, odd: true }) };
-        let item = Item::new(KeptEntry::of(&entry), feed.framer.log(&entry));
-        feed.push(vec![item], Some(place), 1);
+        let item = Item::new(KeptEntry::of(&entry));
+        assert!(
+            item.frame(&feed.framer).len() + entry.message.unwrap_or_default().len()
+                <= item.bytes()
+        );
+        assert!(feed.push(feed.end(), vec![item], Some(place), 1), "it follows");
     }
     let kept = all.load(Ordering::Relaxed);
     (feed, kept)
@@ -366,4 +435,75 @@ fn a_quiet_ring_lets_go_of_everything() {
     feed.forget_old(std::time::Instant::now() + super::feed::KEPT_FOR * 2);
     assert_eq!(all.load(Ordering::Relaxed), 0);
     assert_eq!(seq(feed.end()), 10, "it knows where it was");
+}
+
+#[test]
+fn a_run_goes_into_the_ring_when_its_session_wrote_what_is_at_the_end() {
+    let mut model = Model::new();
+    let hand = |model: &mut Model, session, kinds: &[bool]| {
+        model.session = session;
+        model.record(kinds, false);
+        model.feed.end() == model.head()
+    };
+    assert!(!hand(&mut model, 1, &[true]), "it is not known what the first follows");
+    model.tail(9, false);
+    assert!(hand(&mut model, 1, &[true, false]));
+    assert!(hand(&mut model, 1, &[true]));
+    model.append(&[true]);
+    assert!(!hand(&mut model, 1, &[true]), "another replica was between");
+    model.tail(9, false);
+    assert!(hand(&mut model, 1, &[true]));
+    assert!(!hand(&mut model, 2, &[true]), "a new session may be one after a restore");
+    model.tail(9, false);
+    assert!(hand(&mut model, 2, &[true]));
+}
+
+#[test]
+fn of_a_flood_those_who_watch_are_told_in_turns() {
+    let mut model = Model::new();
+    let moves = model.feed.moves();
+    let told = |model: &mut Model, entries: usize| {
+        let mut moves = moves.clone();
+        moves.mark_unchanged();
+        model.record(&vec![true; entries], false);
+        moves.has_changed().expect("it is there")
+    };
+    told(&mut model, 1);
+    model.tail(9, false);
+    assert!(told(&mut model, 1), "a single one is told at once");
+    assert!(told(&mut model, 200), "and the first of many");
+    assert!(!told(&mut model, 1), "the next comes with others");
+    assert_eq!(model.feed.tell(), 1, "what was not told yet");
+    assert_eq!(model.feed.tell(), 0, "everything is told");
+}
+
+#[test]
+fn what_the_writer_has_committed_comes_to_those_who_watch_that_log() {
+    let streams = Streams::default();
+    let other = TenantId::new(Uuid::from_u128(8));
+    let watches = [TENANT, other].map(|tenant_id| streams.watch(tenant_id, None, 1));
+    let entry = NewEntry::own(&CallerDefaults::service(), Action::from_static("SEEN"));
+    let entries = [entry.clone(), entry];
+    let fresh = |tenant_id, first_seq| Fresh {
+        tenant_id,
+        entries: &entries,
+        written: Written {
+            first_seq: Seq::new(first_seq).expect("a number"),
+            recorded_at: Timestamp::from_millis(first_seq),
+        },
+    };
+    let ends = || watches.each_ref().map(|watch| seq(watch.feed.end()));
+    streams.hand(1, [fresh(TENANT, 1), fresh(other, 5)].into_iter());
+    assert_eq!(ends(), [0, 0], "what these follow is not known");
+    for (watch, end) in watches.iter().zip([2, 6]) {
+        let place = Place {
+            recorded_at: Timestamp::from_millis(end - 1),
+            seq: Seq::new(end).expect("a number"),
+        };
+        watch.feed.reset(Some(place), 1);
+    }
+    let unwatched = TenantId::new(Uuid::from_u128(9));
+    let batch = [fresh(TENANT, 3), fresh(unwatched, 1), fresh(other, 7), fresh(TENANT, 5)];
+    streams.hand(1, batch.into_iter());
+    assert_eq!(ends(), [6, 8]);
 }

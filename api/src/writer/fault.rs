@@ -28,22 +28,31 @@ pub(crate) enum Fault {
     Lost,
 }
 
-/// Every fault's word.
-pub(crate) const FAULTS: [&str; 8] = [
-    "refused",
-    "head_held",
-    "took_long",
-    "clocks_apart",
-    "no_partition",
-    "failed",
-    "unreachable",
-    "lost",
-];
-
 impl Fault {
+    /// Every fault.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::HeadHeld,
+        Self::TookLong,
+        Self::ClocksApart,
+        Self::NoPartition,
+        Self::Failed,
+        Self::Unreachable,
+        Self::Lost,
+    ];
+
     /// Its word, for metrics.
-    pub(super) fn as_str(self) -> &'static str {
-        FAULTS[self as usize]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::HeadHeld => "head_held",
+            Self::TookLong => "took_long",
+            Self::ClocksApart => "clocks_apart",
+            Self::NoPartition => "no_partition",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+            Self::Lost => "lost",
+        }
     }
 
     /// An error *answer* means that the transaction was rolled back; anything else leaves it open.

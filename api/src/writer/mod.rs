@@ -21,8 +21,7 @@ use traces::{Kind, Span, Traces};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-pub(crate) use self::fault::FAULTS;
-use self::fault::Fault;
+pub(crate) use self::fault::Fault;
 use self::queue::{Batch, Pending, Queue};
 use crate::admission::Permit;
 use crate::metrics::Metrics;
@@ -44,6 +43,11 @@ const SESSION_BYTES_MAX: usize = 1 << 20;
 
 /// How long a session may take to say that it lives.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a tenant's next request may wait to be written; after that no more are let in. Longer
+/// than a call takes, so that one without an answer turns nobody away; and short enough for all
+/// that waits to be written within 5 s after an overload.
+const WAITING_MAX: Duration = Duration::from_millis(2_500);
 
 /// How long a lost answer is looked for before it is called unknown.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -147,10 +151,16 @@ impl LogWriter {
             metrics,
             traces,
             session: None,
+            sessions: 0,
             used_at: Instant::now(),
             call: CallId { replica: Uuid::nil(), epoch: 0, batch: 0 },
         };
         (Self { queue }, tokio::spawn(writer.run()))
+    }
+
+    /// Whether this tenant's requests wait for so long that more of them would only wait longer.
+    pub fn is_behind(&self, tenant_id: TenantId) -> bool {
+        self.queue.waits_since(tenant_id).is_some_and(|since| since.elapsed() > WAITING_MAX)
     }
 
     /// Writes a request; `Ok` means that it is committed.
@@ -192,6 +202,8 @@ struct Writer {
     metrics: Metrics,
     traces: Traces,
     session: Option<PgConnection>,
+    /// How many there have been.
+    sessions: u64,
     /// When the session last answered.
     used_at: Instant,
     call: CallId,
@@ -219,10 +231,10 @@ impl Writer {
             let mut span = self.span(&batch);
             let called = self.call(&batch, batch.skip_held).await;
             if let Err(fault) = &called {
-                self.metrics.writing.failed(fault.as_str());
+                self.metrics.writing.failed(*fault);
                 span.fail(fault.as_str());
             } else {
-                self.bell.trace(batch.tenants(), span.context());
+                self.bell.trace(batch.traced(), span.context());
             }
             drop(span);
             match called {
@@ -250,7 +262,8 @@ impl Writer {
     async fn settle_batch(&mut self, batch: Batch) -> Option<Batch> {
         match self.settle().await {
             Settled::Committed(outcomes) if outcomes.len() == batch.requests.len() => {
-                self.ring(&batch);
+                self.bell.ring(batch.tenants());
+                self.streams.ring(batch.tenants());
                 self.count(&batch, outcomes.iter().map(Option::as_ref));
                 for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
                     pending.answer(outcome);
@@ -266,7 +279,8 @@ impl Writer {
     }
 
     fn answer(&self, batch: Batch, outcomes: Vec<Outcome>) {
-        self.ring(&batch);
+        self.bell.ring(batch.tenants());
+        self.streams.hand(self.sessions, batch.fresh(&outcomes));
         self.count(&batch, outcomes.iter().map(Some));
         for (pending, outcome) in batch.requests.into_iter().zip(outcomes) {
             let tenant_id = pending.request.tenant_id;
@@ -296,12 +310,6 @@ impl Writer {
             .filter(|(_, outcome)| matches!(outcome, Some(Outcome::Written(_))));
         let entries = written.map(|(pending, _)| pending.request.entries.len()).sum();
         self.metrics.writing.committed(entries);
-    }
-
-    /// Tells that logs have grown.
-    fn ring(&self, batch: &Batch) {
-        self.bell.ring(batch.tenants());
-        self.streams.ring(batch.tenants());
     }
 
     /// One call of `append`, connecting first where need be.
@@ -353,6 +361,7 @@ impl Writer {
     async fn connect(&mut self) -> Result<PgConnection, Fault> {
         let session = store::connect(&self.options, DbRole::Writer).await;
         let session = session.map_err(|error| Fault::unreachable(&error))?;
+        self.sessions += 1;
         if self.call.epoch == 0 {
             let replica = Uuid::new_v4();
             timeout(SETTLE_TIMEOUT, self.as_worker(async |db| marks::open(db, replica).await))

@@ -15,6 +15,7 @@ use traces::TraceContext;
 use super::{AppendError, Appended, Request};
 use crate::admission::Permit;
 use crate::store::append::{Outcome, RequestRow};
+use crate::streaming::Fresh;
 
 /// Entries in a batch; one request alone never has more.
 const BATCH_ENTRIES_MAX: usize = ENTRIES_MAX;
@@ -31,6 +32,7 @@ pub(super) struct Pending {
     pub(super) request: Request,
     /// What its entries weigh.
     bytes: usize,
+    queued_at: Instant,
     /// The span that it is written on behalf of.
     trace: Option<TraceContext>,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
@@ -45,7 +47,9 @@ impl Pending {
         permit: Arc<Permit>,
     ) -> Self {
         let bytes = request.entries.iter().map(NewEntry::weight).sum();
-        Self { request, bytes, trace: traces::current(), reply, _permit: permit }
+        let trace = traces::current().filter(TraceContext::is_sampled);
+        let queued_at = Instant::now();
+        Self { request, bytes, queued_at, trace, reply, _permit: permit }
     }
 
     /// As `append` takes it.
@@ -112,9 +116,23 @@ impl Batch {
         self.requests.iter().filter_map(|pending| pending.trace.clone())
     }
 
+    /// The tenants that are written to on behalf of one.
+    pub(super) fn traced(&self) -> impl Iterator<Item = TenantId> {
+        let requests = self.requests.iter().filter(|pending| pending.trace.is_some());
+        requests.map(|pending| pending.request.tenant_id)
+    }
+
     /// How many entries it has.
     pub(super) fn entries(&self) -> usize {
         self.requests.iter().map(|pending| pending.request.entries.len()).sum()
+    }
+
+    /// What of it was written just now.
+    pub(super) fn fresh<'a>(&'a self, outcomes: &'a [Outcome]) -> impl Iterator<Item = Fresh<'a>> {
+        self.requests.iter().zip(outcomes).filter_map(|(Pending { request, .. }, outcome)| {
+            let Outcome::Written(written) = *outcome else { return None };
+            Some(Fresh { tenant_id: request.tenant_id, entries: &request.entries, written })
+        })
     }
 
     /// What its entries have.
@@ -169,6 +187,12 @@ impl Queue {
     /// How many requests wait.
     pub(super) fn len(&self) -> usize {
         self.lock().by_tenant.values().map(VecDeque::len).sum()
+    }
+
+    /// Since when this tenant's next request waits.
+    pub(super) fn waits_since(&self, tenant_id: TenantId) -> Option<Instant> {
+        let waiting = self.lock();
+        waiting.by_tenant.get(&tenant_id)?.front().map(|next| next.queued_at)
     }
 
     /// Refuses what comes from now on.

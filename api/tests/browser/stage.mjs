@@ -39,6 +39,24 @@ export class Stage {
     mkdirSync(shots, { recursive: true });
   }
 
+  async launch() {
+    this.browser ??= await chromium.launch({
+      executablePath: `${process.env.AUDIT_TEST_BROWSER}/chromium`,
+      args: FLAGS,
+    });
+    return this.browser;
+  }
+
+  /** A page that is watched and shows nothing yet. */
+  async visit() {
+    const browser = await this.launch();
+    const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+    context.setDefaultTimeout(PATIENCE_MS);
+    const page = await context.newPage();
+    this.watch(page);
+    return page;
+  }
+
   /** Opens the board and waits for its first state. */
   async open({
     search = '',
@@ -49,11 +67,8 @@ export class Stage {
     axe = true,
     ...options
   } = {}) {
-    this.browser ??= await chromium.launch({
-      executablePath: `${process.env.AUDIT_TEST_BROWSER}/chromium`,
-      args: FLAGS,
-    });
-    const context = await this.browser.newContext({
+    const browser = await this.launch();
+    const context = await browser.newContext({
       viewport: { width, height },
       extraHTTPHeaders: headers,
       timezoneId: 'Europe/Berlin',

@@ -8,28 +8,29 @@ use uuid::Uuid;
 
 use crate::support::app::{Answer, Caller, SECRET, TestApp, send};
 use crate::support::log::assert_len;
+use crate::support::spec::DOCUMENT;
 
 /// A route as this file knows it. A new route of the service needs one, or the first test fails.
-struct Route {
-    method: Method,
-    path: &'static str,
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
     /// Parameters that it cannot do without.
-    query: &'static str,
+    pub(crate) query: &'static str,
     /// Who may use it.
-    roles: &'static [&'static str],
+    pub(crate) roles: &'static [&'static str],
     /// A body that it would take.
-    body: Option<Value>,
+    pub(crate) body: Option<Value>,
     /// Whether it writes a caller's entries, which a suspended tenant may not.
-    records: bool,
+    pub(crate) records: bool,
 }
 
 const ROLES: [&str; 4] = ["admin", "auditor", "user", "operator"];
 const OPERATOR: &[&str] = &["operator"];
 
 /// Its answer has no end of its own.
-const STREAM: &str = "/logs/stream";
+pub(crate) const STREAM: &str = "/logs/stream";
 
-fn routes() -> Vec<Route> {
+pub(crate) fn routes() -> Vec<Route> {
     let route =
         |method, path, roles, body| Route { method, path, query: "", roles, body, records: false };
     let records = |path, body| Route {
@@ -65,17 +66,17 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
-    fn is_for_operators(&self) -> bool {
+    pub(crate) fn is_for_operators(&self) -> bool {
         self.roles == OPERATOR
     }
 
     /// What stands for `{id}`: an entry, or the tenant itself.
-    fn path_of(&self, tenant_id: TenantId, entry_id: Uuid) -> String {
+    pub(crate) fn path_of(&self, tenant_id: TenantId, entry_id: Uuid) -> String {
         let id = if self.path.starts_with("/tenants") { tenant_id.as_uuid() } else { entry_id };
         self.path.replace("{id}", &id.to_string()) + self.query
     }
 
-    async fn call(&self, caller: &Caller<'_>, place: &Place) -> Answer {
+    pub(crate) async fn call(&self, caller: &Caller<'_>, place: &Place) -> Answer {
         let path = self.path_of(place.tenant_id, place.entry_id);
         let request = caller.request(self.method.clone(), &path);
         if self.path == STREAM {
@@ -89,7 +90,7 @@ impl Route {
     }
 
     /// A caller who may use it.
-    fn caller<'a>(&self, app: &'a TestApp, tenant_id: TenantId) -> Caller<'a> {
+    pub(crate) fn caller<'a>(&self, app: &'a TestApp, tenant_id: TenantId) -> Caller<'a> {
         if self.is_for_operators() { app.operator() } else { app.caller(tenant_id, self.roles[0]) }
     }
 }
@@ -105,12 +106,12 @@ async fn begin(request: RequestBuilder) -> Answer {
 }
 
 /// A tenant whose log has one entry.
-struct Place {
-    tenant_id: TenantId,
-    entry_id: Uuid,
+pub(crate) struct Place {
+    pub(crate) tenant_id: TenantId,
+    pub(crate) entry_id: Uuid,
 }
 
-async fn place(app: &TestApp) -> Place {
+pub(crate) async fn place(app: &TestApp) -> Place {
     let tenant_id = app.tenant().await;
     let entry_id = app.caller(tenant_id, "user").record("CREATE").await;
     Place { tenant_id, entry_id }
@@ -133,6 +134,15 @@ fn every_route_of_the_service_has_a_row_here_and_every_row_a_route() {
     listed.sort_by_key(|(method, path)| (*path, method.to_string()));
     rows.sort_by_key(|(method, path)| (*path, method.to_string()));
     assert_eq!(rows, listed);
+}
+
+#[test]
+fn the_roles_of_the_openapi_document_are_those_of_this_file() {
+    for route in routes() {
+        let method = route.method.as_str().to_lowercase();
+        let told = &DOCUMENT["paths"][format!("/api/v1{}", route.path)][method]["x-roles"];
+        assert_eq!(*told, json!(route.roles), "{}", route.path);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,6 +80,11 @@ async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         ("AUDIT_TENANT_AUTOCREATE", "perhaps"),
         ("AUDIT_LOG_FORMAT", "xml"),
         ("AUDIT_JWT_LEEWAY_S", "99999"),
+        ("AUDIT_CONNECTIONS_MAX", "0"),
+        ("AUDIT_HEAD_TIMEOUT_S", "0"),
+        ("AUDIT_RATE_LIMITS", "wirte=5/s"),
+        ("AUDIT_TLS_CERT", "/nowhere"),
+        ("AUDIT_TLS_KEY", "/nowhere"),
     ] {
         let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, (name, value)]).await;
         assert_refused(&ended, 2, &[name]);
@@ -294,12 +299,12 @@ async fn no_part_of_the_service_prints_a_secret() {
     };
     let printed = format!(
         "{args:?} {urls:?} {store:?} {index:?} {secrets:?} {gateway:?} {upkeep:?} {expiry:?} {:?}",
-        api::searching::Searches::new(Some((index.clone(), std::time::Duration::ZERO)), 1),
+        api::searching::Searches::new(Some((index.clone(), std::time::Duration::ZERO))),
     );
     assert!(!printed.contains("planted"), "{printed}");
     // What failed says why, and not with what.
     let refused = store.read(DEV_TENANT, async |_| Ok(())).await.unwrap_err();
-    let failed = index.claim().await.unwrap_err();
+    let failed = index.refresh().await.unwrap_err();
     let told = format!("{refused:?} {refused} {failed:?} {failed}");
     assert!(!told.contains("planted"), "{told}");
 }

@@ -31,6 +31,7 @@ fn spawn(streamer: &Streamer, flags: &[&str]) -> tokio::process::Child {
     Command::new(env!("CARGO_BIN_EXE_audit-log"))
         .args([&["tail"], flags].concat())
         .env_clear()
+        .envs(command::coverage())
         .env("AUDIT_URL", &streamer.url)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -41,6 +41,7 @@ impl Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_audit-log"))
             .args(flags)
             .env_clear()
+            .envs(command::coverage())
             .env("AUDIT_URL", url)
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())

@@ -2,11 +2,11 @@
 
 use domain::TenantId;
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{Answer, Caller, TestApp};
+use crate::support::app::{Answer, Caller, TestApp, send};
 use crate::support::log::{self, assert_len, assert_whole};
 
 /// The settings part of a tenant, as entries quote it.
@@ -60,14 +60,14 @@ async fn a_tenant_is_made_with_all_that_was_asked_for() {
     let app = TestApp::shared().await;
     let body = json!({
         "name": "Held", "suspended": true, "legal_hold": { "reason": "case 7" },
-        "masking": false, "limits": { "requests_per_second": 5 },
+        "masking": false, "limits": { "write": "5/s" },
     });
     let made = app.operator().post("/tenants", &body).await.created();
     assert_eq!(made.body["suspended"], true);
     assert_eq!(made.body["legal_hold"]["reason"], "case 7");
     assert_eq!(made.body["legal_hold"]["by"], "alice");
     assert_eq!(made.body["masking"], false);
-    assert_eq!(made.body["limits"], json!({ "requests_per_second": 5 }));
+    assert_eq!(made.body["limits"], json!({ "write": "5/s" }));
     let path = format!("/tenants/{}", made.body["id"].as_str().unwrap());
     assert_eq!(app.operator().get(&path).await.text, made.text);
 }
@@ -132,7 +132,7 @@ async fn each_change_is_recorded_with_what_was_before_and_after() {
     let path = format!("/tenants/{tenant_id}");
     let before = app.operator().get(&path).await.body;
     let operator = app.operator().with("x-user-id", "olga").with("x-request-id", "change-7");
-    let change = json!({ "name": "Renamed", "masked_keys": ["pin"], "limits": { "a": 1 } });
+    let change = json!({ "name": "Renamed", "masked_keys": ["pin"], "limits": { "read": "off" } });
     let after = changed(&operator, &path, change).await.body;
     assert_eq!(after["version"], 2);
     assert_eq!(after["name"], "Renamed");
@@ -232,6 +232,18 @@ async fn an_admin_changes_of_its_own_tenant_what_an_admin_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn days_are_whole_however_they_are_written() {
+    let app = TestApp::shared().await;
+    let path = format!("/tenants/{}", app.tenant().await);
+    for (written, days) in [("400.0", 400), ("5e2", 500), ("3.65E+2", 365)] {
+        let request = app.operator().request(Method::PATCH, &path);
+        let request = request.header("content-type", "application/json");
+        let answer = send(request.body(format!(r#"{{"retention_days":{written}}}"#))).await;
+        assert_eq!(answer.body["retention_days"], days, "{written}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_suspension_counts_at_once_at_a_replica_that_remembers_the_tenant() {
     let app = TestApp::start().await;
     let replica = TestApp::start_with(app.db.clone(), &[]).await;
@@ -309,9 +321,11 @@ async fn a_tenant_that_cannot_be_is_refused_and_not_made() {
         ("masked_keys", json!(["x".repeat(65)])),
         ("masked_keys", json!(["a\0b"])),
         ("limits", json!([])),
-        ("limits", json!({ "a": -1 })),
-        ("limits", json!({ "a\0b": 1 })),
-        ("limits", json!({ "a": "1" })),
+        ("limits", json!({ "writes": "1/s" })),
+        ("limits", json!({ "a\0b": "1/s" })),
+        ("limits", json!({ "write": 1 })),
+        ("limits", json!({ "write": null })),
+        ("limits", json!({ "write": "1/s", "read": "0/s" })),
         ("usr", json!(1)),
         ("version", json!(7)),
     ] {

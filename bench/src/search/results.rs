@@ -52,7 +52,7 @@ impl Results {
         table
     }
 
-    fn judge_fresh(&self, report: &mut Report<Subject>) {
+    fn judge_fresh(&self, report: &mut Report<'_, Subject>) {
         let (Some((refresh, seen)), Some([sample])) =
             (self.refresh, self.samples.get(&Subject::Fresh).map(Vec::as_slice))
         else {
@@ -71,7 +71,7 @@ impl Results {
         }
     }
 
-    fn tell_drained(&self, report: &mut Report<Subject>) {
+    fn tell_drained(&self, report: &mut Report<'_, Subject>) {
         let Some(Drained { entries, messages, left_behind }) = self.drained else { return };
         let each = entries as f64 / messages.max(1) as f64;
         report.add_fact("entries of a message, in the drain", &format!("{each:.1}"), "");
@@ -80,7 +80,7 @@ impl Results {
     }
 }
 
-fn tell_way(report: &mut Report<Subject>, way: Way) {
+fn tell_way(report: &mut Report<'_, Subject>, way: Way) {
     let million = way.of_a_million();
     let facts = [
         ("of a million entries: messages", million.messages),

@@ -75,7 +75,7 @@ pub(super) async fn measure(
 }
 
 impl Idle {
-    pub(super) fn tell(self, report: &mut Report<Subject>) {
+    pub(super) fn tell(self, report: &mut Report<'_, Subject>) {
         let Self { subscribers, bytes_each, service, postgres } = self;
         let of = thousands(subscribers as f64);
         let each = format!("{:.1} KiB", bytes_each / 1_024.0);

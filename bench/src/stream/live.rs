@@ -71,7 +71,12 @@ impl Scene {
             });
         }
         let publisher = match &fan_out {
-            Some(fan_out) => Some(Arc::new(Mutex::new(TcpStream::connect(fan_out.address).await?))),
+            Some(fan_out) => {
+                let stream = TcpStream::connect(fan_out.address).await?;
+                // As the others: else it waits for an acknowledgement before it sends the next.
+                stream.set_nodelay(true)?;
+                Some(Arc::new(Mutex::new(stream)))
+            }
             None => None,
         };
         let (seen, _, cpu) = timed(meter, self.play(wires, publisher)).await?;

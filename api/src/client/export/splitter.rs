@@ -5,10 +5,10 @@
 
 use thiserror::Error;
 
+use super::ExportFormat;
 use super::array::Array;
 use super::lines::Lines;
 use super::records::Records;
-use crate::config::ExportFormat;
 
 /// No entry takes so much, in any form: 64 KiB of JSON, in CSV at most doubled by quotes.
 pub const PIECE_BYTES_MAX: usize = 1 << 20;

@@ -3,12 +3,10 @@
 mod workers;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use domain::TenantId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -27,11 +25,14 @@ use crate::config::{AuthMode, DatabaseUrls, ServeArgs, WrongSettings};
 use crate::export::slots::Exports;
 use crate::identity::{Authenticator, GatewaySecrets, JwtVerifier};
 use crate::metrics::{self, Look, Metrics};
+use crate::rates::Rates;
 use crate::reads::{self, Reads};
 use crate::relay::Bell;
 use crate::retention::Retention;
 use crate::routes;
 use crate::searching::Searches;
+use crate::serving::Serving;
+use crate::serving::tls::Tls;
 use crate::store::migrations::Profile;
 use crate::store::{Store, installation, preflight, tenants};
 use crate::streaming::Streams;
@@ -78,8 +79,10 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     args.check_dev_bind().context(WrongSettings)?;
     let admin = admin_listener(args).await?;
-    let traces = traces(args)?;
+    let metrics = Metrics::default();
+    let traces = traces(args, &metrics)?;
     let urls = args.database.urls().context(WrongSettings)?;
+    let tls = tls(args).await.context(WrongSettings)?;
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
     let authenticator = authenticator(args).await.context(WrongSettings)?;
     let mut index = args.search.index().await.context(WrongSettings)?;
@@ -97,7 +100,6 @@ pub async fn serve(
     let streams = Streams::new(&args.stream, args.reader_connections);
     let upkeep_called = Arc::new(Notify::new());
     let bell = if queue.is_some() { Bell::heard() } else { Bell::default() };
-    let metrics = Metrics::default();
     let mut workers = Workers::new(metrics.clone(), traces.clone());
     workers.start_upkeep(args, &store, profile, &upkeep_called);
     workers.start_relay(&urls, queue.clone(), bell.clone()).await?;
@@ -128,16 +130,17 @@ pub async fn serve(
             args.tenant_autocreate,
             args.retention_min_days.into(),
         ),
-        store: store.clone(),
+        store: store.in_turns(),
         profile,
         authenticator,
         admission: Arc::new(Admission::new(u64::from(args.admission_mib) << 20)),
+        rates: Rates::new(args.rate_limits),
         retention: Retention {
             days_min: args.retention_min_days.into(),
             grace_h: args.retention_grace_h,
         },
         exports: Exports::default(),
-        searches: Searches::new(index, args.reader_connections),
+        searches: Searches::new(index),
         reads: Reads::default(),
         streams,
         metrics,
@@ -152,9 +155,10 @@ pub async fn serve(
         workers.start_searches(&app);
     }
     let address = listener.local_addr()?;
-    info!(address = %address, auth = ?args.identity.auth, profile = profile.as_str(), "serving");
+    let (auth, profile, tls_is_on) = (args.identity.auth, profile.as_str(), tls.is_some());
+    info!(address = %address, tls = tls_is_on, auth = ?auth, profile, "serving");
     tokio::select! {
-        served = accept(app, listener, stop, Duration::from_secs(args.stop_timeout_s)) => served?,
+        () = accept(args, app, tls, listener, stop) => {}
         // It ends after everybody else. If not, it is better to be started anew than to let
         // requests wait for an answer that never comes.
         _ = &mut writing => anyhow::bail!("the log writer has ended: this is a defect"),
@@ -180,10 +184,12 @@ pub async fn serve(
 }
 
 /// Where spans go, if anywhere.
-fn traces(args: &ServeArgs) -> anyhow::Result<Traces> {
-    let Some(endpoint) = &args.otlp_endpoint else { return Ok(Traces::default()) };
-    let traces = Traces::start(endpoint, "audit-log");
-    traces.context("OTEL_EXPORTER_OTLP_ENDPOINT").context(WrongSettings)
+fn traces(args: &ServeArgs, metrics: &Metrics) -> anyhow::Result<Traces> {
+    let collector = args.traces.collector().context(WrongSettings)?;
+    let Some(collector) = collector else { return Ok(Traces::default()) };
+    let metrics = metrics.clone();
+    let count: traces::Count = Arc::new(move |fate, spans| metrics.spans.ended(fate, spans));
+    Traces::start(collector, "audit-log", env!("CARGO_PKG_VERSION"), &count)
 }
 
 /// Where operators look, if they do.
@@ -198,11 +204,12 @@ async fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>>
 
 /// Serves until `stop`, then lets requests under way end, for so long.
 async fn accept(
+    args: &ServeArgs,
     app: App,
+    tls: Option<Tls>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
-    stop_timeout: Duration,
-) -> anyhow::Result<()> {
+) {
     let stopping = CancellationToken::new();
     let stop_begun = stopping.clone();
     let (streams, ending) = (app.streams.clone(), app.streams.clone());
@@ -213,29 +220,36 @@ async fn accept(
         // Now: those that are answers would keep the service from ending.
         tokio::spawn(async move { streams.end().await });
     };
-    // Answers are small and awaited: none is held back to be sent with the next.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            warn!(error = %error, "cannot set TCP_NODELAY");
-        }
-    });
-    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let files_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let metrics = app.metrics.clone();
+    let serving = Serving {
+        router: routes::router(app),
+        times: args.connections.times(),
+        places: args.connections.places(files_max),
+        tls,
+        metrics,
+    };
     let serving = async {
-        axum::serve(listener, service).with_graceful_shutdown(graceful).into_future().await?;
+        serving.run(listener, graceful).await;
         // Nobody else waits for WebSockets.
         ending.end().await;
-        Ok::<_, std::io::Error>(())
     };
     let too_late = async {
         stopping.cancelled().await;
-        tokio::time::sleep(stop_timeout).await;
+        tokio::time::sleep(Duration::from_secs(args.stop_timeout_s)).await;
     };
     tokio::select! {
-        served = serving => served.context("serving failed"),
+        () = serving => {}
         () = too_late => {
             warn!("requests were still under way when the time for stopping was over");
-            Ok(())
         }
+    }
+}
+
+async fn tls(args: &ServeArgs) -> anyhow::Result<Option<Tls>> {
+    match args.connections.tls_files()? {
+        Some(files) => Tls::load(files).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -3,13 +3,13 @@
 use axum::extract::{Path, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use domain::{ProblemCode, TenantId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::board;
@@ -23,13 +23,17 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// Refusals that the page explains: it asks once more who is there, and is told the same.
+const SAID_BY_THE_PAGE: [StatusCode; 2] = [StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE];
+
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// `GET /api/v1/logs/board`: the page. Its parameters are the page's own: what it shows.
 ///
 /// Where a browser cannot send a proof by itself, the page comes without, and asks for one. Who
-/// may not use it gets the same page, which says so, with the status that programs look at.
+/// may not use it, or not now, gets the same page, which says so, with the status that programs
+/// look at.
 pub async fn page(
     State(app): State<App>,
     caller: Result<LogAuditor, ApiError>,
@@ -40,7 +44,7 @@ pub async fn page(
         return (describe("text/html; charset=utf-8"), board::page()).into_response();
     };
     let mut answer = refused.into_response();
-    if answer.status() == StatusCode::FORBIDDEN && wants_a_page(&headers) {
+    if SAID_BY_THE_PAGE.contains(&answer.status()) && wants_a_page(&headers) {
         answer.headers_mut().extend(describe("text/html; charset=utf-8"));
         *answer.body_mut() = board::page().into();
     }
@@ -62,14 +66,22 @@ pub async fn file(Path((version, name)): Path<(String, String)>) -> Result<Respo
 }
 
 /// Who looks at the board.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Session {
+    /// How callers prove who they are: `gateway`, `jwt` or `dev`.
     auth: &'static str,
+    /// The principal.
     user_id: String,
+    /// The principal's name.
     user_name: Option<String>,
+    /// What it may do.
     roles: Vec<&'static str>,
+    /// Whose log.
+    #[schema(value_type = String, format = Uuid)]
     tenant_id: TenantId,
+    /// The tenant's name.
     tenant_name: String,
+    /// Whether the tenant may not write.
     suspended: bool,
 }
 
@@ -106,7 +118,6 @@ fn describe(media: &'static str) -> HeaderMap {
         (CONTENT_TYPE, media),
         (CACHE_CONTROL, "private, no-cache"),
         (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (OPENER_POLICY, "same-origin"),
         (RESOURCE_POLICY, "same-origin"),

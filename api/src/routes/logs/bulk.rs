@@ -11,6 +11,7 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{Checked, append, ids, replayed};
 use crate::app::App;
@@ -28,13 +29,23 @@ const PROBLEMS_EACH_MAX: usize = 8;
 /// An item of a bulk body: a draft, or a line that is not readable.
 type Item<'a> = Result<EntryDraft<'a>, Unreadable>;
 
-#[derive(Serialize)]
-struct BulkAnswer {
+/// What was written, and with `partial=true` what was not.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BulkAnswer {
+    /// Entries that were written.
     accepted: usize,
+    /// The number of the first.
+    #[schema(value_type = i64)]
     first_seq: Seq,
+    /// The number of the last.
+    #[schema(value_type = i64)]
     last_seq: Seq,
+    /// The ids of those written, in their order.
+    #[schema(value_type = Vec<uuid::Uuid>)]
     ids: Vec<EntryId>,
+    /// What was wrong with the others.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
     errors: Option<Box<RawValue>>,
 }
 
@@ -54,6 +65,10 @@ pub async fn record(
         let key = key.of(caller.defaults.recorded_by.as_str(), &body.bytes)?;
         Ok::<_, ApiError>((read(body.media, body.text()?)?, key))
     })?;
+    if let Some(allowance) = &caller.allowance {
+        // The first was taken before it was known how many there are.
+        allowance.owe(items.len().saturating_sub(1));
+    }
     let appended = append(&app, &caller, &body.permit, key.as_ref(), |context| {
         body.work(|| check(&items, context, partial))
     })

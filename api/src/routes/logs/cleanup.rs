@@ -8,6 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::{Action, JsonText, NewEntry, ProblemCode, Timestamp};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{ApiError, unknown_tenant};
@@ -28,10 +29,11 @@ const TOKEN_LEN: usize = 32;
 const TRIES_MAX: usize = 4;
 
 /// What would expire, and what makes it so.
-#[derive(Debug, Serialize)]
-struct DryRun {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DryRun {
     #[serde(flatten)]
     range: Range,
+    /// Sent as `confirm`, it makes it so: once, within 10 minutes.
     confirm: String,
 }
 
@@ -45,7 +47,7 @@ pub async fn clean_up(
     let older_than = older_than(&parameters)?;
     let (is_dry, confirm) = (parameters.flag("dry_run")?, parameters.one("confirm")?);
     if is_dry && confirm.is_some() {
-        return Err(invalid("confirm", "is for the cleanup itself: leave dry_run out"));
+        return Err(invalid("confirm", "it is for the cleanup itself: leave dry_run out"));
     }
     let range = expirable(&app, &caller, older_than).await?;
     match confirm {
@@ -60,7 +62,7 @@ pub async fn clean_up(
 
 fn older_than(parameters: &Parameters) -> Result<Timestamp, ApiError> {
     let text = parameters.one("older_than")?;
-    let text = text.ok_or_else(|| invalid("older_than", "is missing: give a time"))?;
+    let text = text.ok_or_else(|| invalid("older_than", "it is missing: give a time"))?;
     Timestamp::parse(text).map_err(|error| invalid("older_than", &error.to_string()))
 }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use domain::{Binding, Cursor, Order, Place, ProblemCode, Selection, Seq, TenantId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -12,13 +13,14 @@ use crate::query::Parameters;
 use crate::store::expiry::{self, Certificate};
 
 /// Certificates on a page.
-const PAGE_MAX: u32 = 1_000;
+pub(crate) const PAGE_MAX: u32 = 1_000;
 
 /// Stands where other lists have the digest of a filter: their cursors are none of this list.
 const LIST: [u8; 32] = *b"certificates of expired entries.";
 
 /// Some certificates, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Expiries)]
 pub struct Page {
     /// The certificates.
     pub data: Vec<Certificate>,

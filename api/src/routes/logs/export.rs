@@ -1,5 +1,6 @@
 //! `GET /logs/export`: a log as one stream.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, TE, TRAILER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +15,7 @@ use crate::export::encoding::Format;
 use crate::export::{Export, TRAILERS};
 use crate::identity::caller::LogAuditor;
 use crate::query::{Parameters, invalid};
+use crate::serving::OwnPace;
 use crate::store::range;
 
 const EXPORT_ID: HeaderName = HeaderName::from_static("x-export-id");
@@ -54,14 +56,14 @@ pub async fn export(
     let trailers = headers.get_all(TE).iter().any(asks_for_trailers);
     let headers = describe(&export, trailers)?;
     let body = export.start(app, trailers).await?;
-    Ok((headers, body).into_response())
+    Ok((headers, Extension(OwnPace), body).into_response())
 }
 
 fn format(parameters: &Parameters) -> Result<Format, ApiError> {
     let raw = parameters.flag("raw")?;
     match parameters.one("format")? {
         Some("csv") => Ok(Format::Csv { raw }),
-        _ if raw => Err(invalid("raw", "is for format=csv alone")),
+        _ if raw => Err(invalid("raw", "it is for format=csv alone")),
         None | Some("json") => Ok(Format::Json),
         Some("ndjson") => Ok(Format::Ndjson),
         Some(_) => Err(invalid("format", "must be json, ndjson or csv")),

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use domain::{Binding, Cursor, Filter, LogOwner, Order, TenantId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::BASE;
 use crate::app::App;
@@ -24,15 +25,20 @@ use crate::store::range::From;
 pub(super) const LIMIT_DEFAULT: u32 = 100;
 
 /// Entries on a page.
-pub(super) const LIMIT_MAX: u32 = 1_000;
+pub(crate) const LIMIT_MAX: u32 = 1_000;
 
 /// What stands behind the entries of a page.
-#[derive(Serialize)]
-struct Footer {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Footer {
+    /// Goes on; `null` at the end.
     next_cursor: Option<String>,
+    /// The last number of the log as this walk sees it; 0 when it is empty.
     head_seq: i64,
+    /// The first number that has not expired.
     floor_seq: i64,
+    /// Goes on from the head as a stream, without gap or repeat.
     live_cursor: String,
+    /// The number of the last entry that was looked at.
     scanned_to: Option<i64>,
 }
 

@@ -10,6 +10,7 @@ use domain::{Binding, Filter, Highlight, LogOwner, Order, TenantId};
 use search::{FacetField, Sort};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
+use utoipa::ToSchema;
 
 use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::app::App;
@@ -22,7 +23,7 @@ use crate::searching::{self, Page, Refusal, Source, Wanted};
 use crate::store::range::Lost;
 
 /// The fields whose values can be counted.
-const FACETS: [(&str, FacetField); 4] = [
+pub(crate) const FACETS: [(&str, FacetField); 4] = [
     ("action", FacetField::Action),
     ("severity", FacetField::Severity),
     ("resource_type", FacetField::ResourceType),
@@ -30,42 +31,63 @@ const FACETS: [(&str, FacetField); 4] = [
 ];
 
 /// What stands behind the entries of a page.
-#[derive(Serialize)]
-struct Footer {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Footer {
+    /// Goes on; `null` at the end.
     next_cursor: Option<String>,
+    /// The last number of the log as this walk sees it; 0 when it is empty.
     head_seq: i64,
+    /// The first number that has not expired.
     floor_seq: i64,
+    /// Goes on from the head as a stream, without gap or repeat.
     live_cursor: String,
+    /// The number of the last entry that was looked at.
     scanned_to: Option<i64>,
+    /// What answered: `opensearch` or `log`.
     source: &'static str,
+    /// How much of the log the index holds.
     index: Index,
+    /// How many entries match.
     total: Total,
+    /// The most frequent values of the fields that were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     facets: Option<Facets>,
+    /// By entry's id, where it has what was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     highlights: Option<BTreeMap<String, Vec<Highlight>>>,
 }
 
 /// How much of the log the index holds; nulls where nobody has counted.
-#[derive(Serialize)]
-struct Index {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Index {
+    /// Entries from the floor to the head.
     expected: Option<u64>,
+    /// Of these, in the index.
     indexed: Option<u64>,
+    /// Whether both are the same.
     complete: Option<bool>,
 }
 
-#[derive(Serialize)]
-struct Total {
+/// How many entries match.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Total {
+    /// At least so many.
     value: u64,
+    /// Whether it is just so many.
     exact: bool,
 }
 
 /// Fields in the order in which they were asked for.
 struct Facets(Vec<(&'static str, Vec<FacetValue>)>);
 
-#[derive(Serialize)]
-struct FacetValue {
+/// A value and how often it occurs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FacetValue {
+    /// The value.
     value: String,
+    /// Entries that have it.
     count: u64,
 }
 

@@ -10,6 +10,7 @@ use axum::{Extension, Json};
 use domain::{ProblemCode, Timestamp};
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::cursors;
@@ -17,6 +18,7 @@ use crate::error::{ApiError, shutting_down};
 use crate::identity::caller::LogAuditor;
 use crate::identity::{Proof, ticket};
 use crate::query::{Parameters, invalid};
+use crate::serving::OwnPace;
 use crate::store::streaming::After;
 use crate::streaming::course::Wanted;
 use crate::streaming::{Opening, Session};
@@ -25,9 +27,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// A ticket on its way out.
-#[derive(Serialize)]
-struct Issued {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Issued {
+    /// The proof, for `?ticket=`.
     ticket: String,
+    /// When it counts no more.
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
 }
 
@@ -112,7 +117,7 @@ fn cursor(
 ) -> Result<Option<After>, ApiError> {
     let from_address = parameters.one("cursor")?;
     let last = headers.get(LAST_EVENT_ID).filter(|id| events && !id.is_empty());
-    let last = last.map(|id| id.to_str().map_err(|_| invalid("cursor", "is no cursor")));
+    let last = last.map(|id| id.to_str().map_err(|_| invalid("cursor", "it is no cursor")));
     let text = last.transpose()?.or(from_address);
     text.map(|text| cursors::read_live(text, caller.tenant_id())).transpose()
 }
@@ -124,5 +129,5 @@ fn events(session: Session) -> Response {
         // Some proxies keep answers back until they are whole.
         (BUFFERING, "no"),
     ];
-    (headers, session.events()).into_response()
+    (headers, Extension(OwnPace), session.events()).into_response()
 }

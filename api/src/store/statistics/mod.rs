@@ -17,6 +17,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, QueryBuilder, Row as _};
 use thiserror::Error;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use super::{Store, bounds};
 
@@ -24,9 +25,10 @@ use super::{Store, bounds};
 const TRIES_MAX: u32 = 3;
 
 /// The answer to a [`StatsQuery`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Stats {
     /// By bucket, then by group.
+    #[schema(value_type = Vec<Object>)]
     pub data: Vec<StatsRow>,
     /// Whether something that was asked for is not in `data`, or not told apart.
     pub partial: bool,

@@ -95,6 +95,9 @@ export async function dark_light_and_little_movement_are_respected(stage) {
       () => document.getAnimations().filter((animation) => animation.effect.getComputedTiming().duration > 50).length,
     );
   await page.emulateMedia({ reducedMotion: 'reduce' });
+  // What moves already goes on as it began.
+  await page.reload();
+  await stage.live(page);
   await page.evaluate(() => {
     globalThis.slid = 0;
     const animate = Element.prototype.animate;

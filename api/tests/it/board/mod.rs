@@ -3,4 +3,4 @@
 mod keys;
 mod page;
 mod scenes;
-mod stage;
+pub(crate) mod stage;

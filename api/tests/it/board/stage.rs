@@ -45,7 +45,7 @@ fn to_json(headers: &HeaderMap) -> Value {
 }
 
 /// Plays a scenario, and does for it what a page cannot.
-pub(super) async fn run(
+pub(crate) async fn run(
     scenario: &str,
     base: &str,
     headers: &Value,

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::json;
 use time::Duration;
 use time::macros::datetime;
+use tokio::io::AsyncWriteExt as _;
 
 use super::SEEN_WITHIN;
+use crate::connections::{connect, head};
 use crate::support::app::{TestApp, entry, send};
+use crate::support::database::run;
 use crate::support::eventually;
 use crate::support::exposition::{Scrape, Watched};
 use crate::support::history::{self, Past};
@@ -79,6 +83,28 @@ async fn requests_and_what_they_write_are_counted() {
     assert_moved("a probe", &read, &probed, &[(requests("/healthz", "GET", "2xx"), 1.0)]);
 }
 
+/// So many different ones are not kept for ten minutes: the older half goes to the log at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_pending_until_the_log_tells_them() {
+    const READS: u16 = 2_100;
+    let watched = Watched::start(&[]).await;
+    let tenant_id = watched.app.tenant().await;
+    let auditor = &watched.app.caller(tenant_id, "auditor");
+    let before = watched.scrape().await;
+    let read = async |n: u16| auditor.get(&format!("/logs?limit=1&user_id=user-{n}")).await;
+    stream::iter(0..READS).map(read).buffer_unordered(16).for_each(async |_| {}).await;
+    eventually("the older half is told", SEEN_WITHIN, async || {
+        let scrape = watched.scrape().await;
+        let moved = |series| scrape.get(series) - before.get(series);
+        let recorded = moved("audit_reads_recorded_total");
+        let all = recorded + moved("audit_reads_pending");
+        recorded > 1_000.0
+            && (all - f64::from(READS)).abs() < 1e-9
+            && (moved("audit_appended_entries_total") - recorded).abs() < 1e-9
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_counted_by_their_code() {
     let watched = Watched::start(&[]).await;
@@ -119,6 +145,52 @@ async fn refusals_are_counted_by_their_code() {
     let mut expected = plain(&[("audit_appended_entries_total", 0.0)]);
     expected.push((refusals("idempotency_key_reused"), 1.0));
     assert_moved("a key", &before, &after, &expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_cannot_be_written_are_counted_by_what_it_was() {
+    let watched = Watched::start(&[]).await;
+    let tenant_id = watched.app.tenant().await;
+    let poison = "alter table audit_log add constraint audit_log_test_poison
+        check (message <> 'poison') not valid";
+    run(&mut watched.app.db.admin().await, poison.to_owned()).await;
+    let user = watched.app.caller(tenant_id, "user");
+    let before = watched.scrape().await;
+    user.post("/logs", &entry(json!({ "message": "poison" }))).await;
+    let after = watched.scrape().await;
+    let fault = |name: &str| format!("audit_append_faults_total{{fault=\"{name}\"}}");
+    let mut expected = plain(&[("audit_appended_entries_total", 0.0)]);
+    expected.extend([(fault("refused"), 1.0), (fault("failed"), 0.0), (fault("lost"), 0.0)]);
+    assert_moved("poison", &before, &after, &expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_or_for_too_much_is_counted_apart() {
+    let flags = ["--rate-limits", "read=1/h", "--admission-mib", "96"];
+    let watched = Watched::start(&flags).await;
+    let (app, tenant_id) = (&watched.app, watched.app.tenant().await);
+    let user = app.caller(tenant_id, "user");
+    user.get("/logs").await;
+    let before = watched.scrape().await;
+    user.get("/logs").await.assert_problem(429, "rate_limited");
+    // A body that never comes keeps its weight, and so others of its tenant out.
+    let mut heavy = connect(&app.base).await;
+    let post = head("POST", "/logs/bulk", tenant_id, "user");
+    let post = format!("{post}content-type: application/json\r\ncontent-length: 9000000\r\n\r\n");
+    heavy.write_all(post.as_bytes()).await.unwrap();
+    let admitted = "audit_admission_bytes";
+    eventually("it is weighed", SEEN_WITHIN, async || watched.scrape().await.get(admitted) >= 36e6)
+        .await;
+    user.post("/logs", &entry(json!({}))).await.assert_problem(503, "overloaded");
+    let after = watched.scrape().await;
+    let expected = [
+        (refusals("rate_limited"), 1.0),
+        (refusals("overloaded"), 1.0),
+        (requests("/api/v1/logs", "GET", "4xx"), 1.0),
+        (requests("/api/v1/logs", "POST", "5xx"), 1.0),
+    ];
+    assert_moved("too much", &before, &after, &expected);
+    assert_eq!(after.find("audit_admission_limit_bytes"), Some(f64::from(96 << 20)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

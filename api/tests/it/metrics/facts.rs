@@ -1,5 +1,6 @@
 //! What is asked of the database and the queue when somebody looks.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -12,7 +13,7 @@ use crate::support::app::entry;
 use crate::support::database::{TestDb, run};
 use crate::support::eventually;
 use crate::support::exposition::{Scrape, Watched};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Silence};
 use crate::support::queue::{TestQueue, aws_config, aws_url};
 use crate::support::service::{Service, free_port};
 use crate::support::{exposition, queue};
@@ -133,6 +134,16 @@ async fn what_lies_in_the_queue_and_among_the_dead_letters_is_told() {
     let queue = api::queue::SqsQueue::with_config(&url, &aws_config(&aws_url()).await).unwrap();
     let depths = queue.depths().await.unwrap();
     assert_eq!((depths.waiting, depths.taken, depths.dead), (1, 0, Some(3)));
+
+    let (db, admin) = (TestDb::new().await, format!("127.0.0.1:{}", free_port()));
+    let endpoint = aws_url();
+    let mut settings = queue::settings(&live.url, &endpoint).to_vec();
+    settings.push(("AUDIT_ADMIN_LISTEN", &admin));
+    let _service = Service::start(&db.url(), &settings).await;
+    let scrape = exposition::scrape(&format!("http://{admin}")).await;
+    assert_eq!(scrape.find("audit_queue_dead_messages"), Some(3.0));
+    assert_eq!(scrape.find("audit_queue_messages{state=\"waiting\"}"), Some(1.0));
+    assert_eq!(scrape.find("audit_queue_messages{state=\"taken\"}"), Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,8 +172,10 @@ async fn a_scrape_ends_whatever_the_database_does() {
     let url = proxy.url.clone();
     let watched = Watched::start_at(db, &url, &[]).await;
     seen("it is up", &watched, |scrape| scrape.find("audit_database_up") == Some(1.0)).await;
-    let silence = proxy.silence();
+    let silences = RefCell::new(Vec::new());
     eventually("it is down", SEEN_WITHIN, async || {
+        // Those that it makes instead fall silent as well.
+        silences.borrow_mut().push(proxy.silence());
         let begun = Instant::now();
         let scrape = watched.scrape().await;
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
@@ -172,7 +185,7 @@ async fn a_scrape_ends_whatever_the_database_does() {
         is_down
     })
     .await;
-    silence.end();
+    silences.take().into_iter().for_each(Silence::end);
     seen("it is up again", &watched, |scrape| scrape.find("audit_database_up") == Some(1.0)).await;
 }
 

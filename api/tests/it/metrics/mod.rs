@@ -1,7 +1,9 @@
 //! What an operator's Prometheus sees.
 
 mod actions;
+mod connections;
 mod facts;
+mod index;
 mod monitoring;
 mod promql;
 

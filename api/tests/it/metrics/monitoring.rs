@@ -19,6 +19,18 @@ const SECTIONS: [&str; 5] = [
     "## How you know that it is over",
 ];
 
+/// How the names begin that a page may take for metrics.
+const FAMILIES: [&str; 8] = [
+    "audit_append_",
+    "audit_connections_",
+    "audit_http_",
+    "audit_index_",
+    "audit_pool_",
+    "audit_queue_",
+    "audit_relay_",
+    "audit_tls_",
+];
+
 /// Writes `docs/monitoring/metrics.md` anew.
 const REWRITE: &str = "AUDIT_TEST_REWRITE";
 
@@ -107,6 +119,7 @@ fn every_alert_is_about_metrics_that_there_are_and_has_a_runbook() {
         ("WAL", "AuditWalRetained"),
         ("refusals", "AuditRefusals"),
         ("streams", "AuditStreamsFull"),
+        ("connections", "AuditConnectionsFull"),
     ] {
         assert!(names.contains(alert), "nobody is told of {what}");
     }
@@ -130,10 +143,7 @@ fn every_runbook_says_what_to_do() {
             assert!(text[begin..text.find(next).unwrap()].trim().len() > 40, "{section}");
         }
         for metric in text.split(|c: char| !(c.is_ascii_lowercase() || c == '_')) {
-            let is_metric =
-                ["audit_append_", "audit_http_", "audit_index_", "audit_queue_", "audit_relay_"]
-                    .iter()
-                    .any(|begin| metric.starts_with(begin));
+            let is_metric = FAMILIES.iter().any(|begin| metric.starts_with(begin));
             let has = known.contains_key(metric) || known.contains_key(&format!("{metric}_sum"));
             assert!(!is_metric || has, "{}: there is no {metric}", path.display());
         }

@@ -1,4 +1,4 @@
-//! As much of PromQL as it takes to say which metrics and labels an expression names. It knows less
+//! As much of `PromQL` as it takes to say which metrics and labels an expression names. It knows less
 //! than Prometheus: what it cannot read is an error.
 
 use std::collections::BTreeSet;

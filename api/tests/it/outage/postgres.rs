@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use domain::TenantId;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use reqwest::StatusCode;
@@ -9,6 +10,7 @@ use sqlx::Executor as _;
 
 use super::ledger::Told;
 use super::{RECOVERY, Stage, for_seeds, record, turn};
+use crate::support::app::{identity, send};
 use crate::support::cluster::Cluster;
 use crate::support::database::{TestDb, run};
 use crate::support::eventually;
@@ -63,6 +65,7 @@ async fn without_postgres_writes_get_503_at_once_and_come_back_without_a_restart
         assert_eq!(refused.code(), "database_unavailable", "{refused:?}");
         assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
     }
+    assert_board_says_so(service, tenant_id).await;
 
     cluster.start_again();
     eventually("writes are taken again", RECOVERY, async || {
@@ -120,6 +123,19 @@ async fn reload_until(admin: &mut sqlx::PgConnection, setting: &str, value: &str
         is == value
     })
     .await;
+}
+
+/// A browser gets the page, which tells what is wrong.
+async fn assert_board_says_so(service: &Service, tenant_id: TenantId) {
+    let page = reqwest::Client::new()
+        .get(format!("{}/api/v1/logs/board", service.base))
+        .headers(identity(Some(tenant_id), "auditor"))
+        .header("accept", "text/html");
+    let page = send(page).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{page:?}");
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(page.headers.contains_key("retry-after"), "{page:?}");
+    assert!(page.text.starts_with("<!doctype html>"), "{page:?}");
 }
 
 async fn probe(service: &Service, path: &str) -> StatusCode {

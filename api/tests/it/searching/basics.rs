@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use search::Shape;
 use serde_json::json;
 
@@ -237,6 +238,25 @@ async fn a_search_leaves_a_trace_with_its_words_and_its_filter() {
     assert_eq!(told["route"], "GET /logs/search");
     assert_eq!(told["filter"], json!({ "q": "pear -cherry", "action": ["VIEW"] }));
     assert_eq!((&told["requests"], &told["entries"]), (&json!(2), &json!(2)), "one matches");
+}
+
+/// Each would look at all of the log; only some may at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_searches_a_long_log_is_answered_in_short_pages_and_misses_nothing() {
+    const ENTRIES: usize = 8_000;
+    let app = TestApp::shared().await;
+    let tenant_id = app.tenant().await;
+    record_all(app, tenant_id, &(1..=ENTRIES).map(fruit).collect::<Vec<_>>()).await;
+    let crowd = 8 + 2 * std::thread::available_parallelism().unwrap().get();
+    let walks = join_all((1..=crowd).map(|n| async move {
+        let caller = app.caller(tenant_id, "user");
+        let walked = walk(&caller, &format!("q=%22number%20{n}%22"), || 5, async || {}).await;
+        assert_eq!(walked.seqs, [i64::try_from(n).unwrap()]);
+        walked.sources.len()
+    }));
+    let pages = walks.await;
+    assert!(pages.iter().any(|pages| *pages > 1), "nobody had to make do with less");
+    assert!(pages.iter().all(|pages| *pages <= ENTRIES / 2_000 + 1), "{pages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use domain::TenantId;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -17,6 +18,34 @@ use crate::support::seeds::{for_seeds, soak};
 /// Longer than any count is remembered.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A log, and as much of it in the index as nobody but the test changes.
+struct Scene {
+    index: TestIndex,
+    app: TestApp,
+    tenant_id: TenantId,
+}
+
+impl Scene {
+    async fn set(entries: usize, indexed: i64) -> Self {
+        let index = TestIndex::new().await;
+        let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
+        let tenant_id = app.tenant().await;
+        record_all(&app, tenant_id, &(1..=entries).map(fruit).collect::<Vec<_>>()).await;
+        index.fill(&app, tenant_id, 1, indexed).await;
+        Self { index, app, tenant_id }
+    }
+}
+
+/// As if all below had expired.
+async fn move_floor(app: &TestApp, tenant_id: TenantId, seq: i64) {
+    sqlx::query("update log_floor set floor_seq = $2 where tenant_id = $1")
+        .bind(tenant_id.as_uuid())
+        .bind(seq)
+        .execute(&mut app.db.admin().await)
+        .await
+        .unwrap();
+}
+
 async fn until_complete(caller: &Caller<'_>, complete: bool) {
     eventually(&format!("complete is {complete}"), PATIENCE, || async {
         caller.get("/logs/search?limit=1").await.body["index"]["complete"] == complete
@@ -26,11 +55,7 @@ async fn until_complete(caller: &Caller<'_>, complete: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_index_has_lost_is_found_in_the_log() {
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
-    let tenant_id = app.tenant().await;
-    record_all(&app, tenant_id, &(1..=300).map(fruit).collect::<Vec<_>>()).await;
-    index.fill(&app, tenant_id, 1, 300).await;
+    let Scene { index, app, tenant_id } = Scene::set(300, 300).await;
     let caller = app.caller(tenant_id, "auditor");
     until_complete(&caller, true).await;
     let ask = "/logs/search?q=pear&limit=1000&facets=action";
@@ -54,10 +79,7 @@ async fn what_the_index_has_lost_is_found_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_that_the_log_does_not_have_are_seen_and_never_shown() {
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
-    let tenant_id = app.tenant().await;
-    record_all(&app, tenant_id, &(1..=50).map(fruit).collect::<Vec<_>>()).await;
+    let Scene { index, app, tenant_id } = Scene::set(50, 0).await;
     let all = entries(&app, tenant_id).await;
     let caller = app.caller(tenant_id, "auditor");
     // As a failover leaves it: the number is used again, at another time.
@@ -91,11 +113,7 @@ async fn documents_that_the_log_does_not_have_are_seen_and_never_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_expired_is_not_found_even_while_the_index_has_it() {
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
-    let tenant_id = app.tenant().await;
-    record_all(&app, tenant_id, &(1..=60).map(fruit).collect::<Vec<_>>()).await;
-    index.fill(&app, tenant_id, 1, 60).await;
+    let Scene { index: _index, app, tenant_id } = Scene::set(60, 60).await;
     let caller = app.caller(tenant_id, "auditor");
     until_complete(&caller, true).await;
     let cursors = ["newest", "relevance"].map(async |sort| {
@@ -104,11 +122,7 @@ async fn what_has_expired_is_not_found_even_while_the_index_has_it() {
     });
     let [newest, relevance] = cursors;
     let (newest, relevance) = (newest.await, relevance.await);
-    sqlx::query("update log_floor set floor_seq = 41 where tenant_id = $1")
-        .bind(tenant_id.as_uuid())
-        .execute(&mut app.db.admin().await)
-        .await
-        .unwrap();
+    move_floor(&app, tenant_id, 41).await;
     for sort in ["newest", "relevance"] {
         let ask = format!("/logs/search?q=pear&sort={sort}&facets=action");
         let found = whole(&caller, &ask, Some(20)).await;
@@ -127,11 +141,7 @@ async fn what_has_expired_is_not_found_even_while_the_index_has_it() {
         assert!(rest.iter().all(|seq| *seq >= 41), "{sort}: {rest:?}");
     }
     // All of it.
-    sqlx::query("update log_floor set floor_seq = 61 where tenant_id = $1")
-        .bind(tenant_id.as_uuid())
-        .execute(&mut app.db.admin().await)
-        .await
-        .unwrap();
+    move_floor(&app, tenant_id, 61).await;
     let found = caller.get("/logs/search?q=pear").await;
     assert_eq!((seqs(&found).len(), &found.body["total"]["value"]), (0, &json!(0)));
 }
@@ -146,11 +156,7 @@ async fn rest(caller: &Caller<'_>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_has_rested_shows_at_once_what_comes_and_what_goes() {
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
-    let tenant_id = app.tenant().await;
-    record_all(&app, tenant_id, &(1..=60).map(fruit).collect::<Vec<_>>()).await;
-    index.fill(&app, tenant_id, 1, 60).await;
+    let Scene { index, app, tenant_id } = Scene::set(60, 60).await;
     let caller = app.caller(tenant_id, "auditor");
     until_complete(&caller, true).await;
     for seq in 61..=63 {
@@ -167,11 +173,7 @@ async fn a_log_that_has_rested_shows_at_once_what_comes_and_what_goes() {
         until_complete(&caller, true).await;
     }
     rest(&caller).await;
-    sqlx::query("update log_floor set floor_seq = 41 where tenant_id = $1")
-        .bind(tenant_id.as_uuid())
-        .execute(&mut app.db.admin().await)
-        .await
-        .unwrap();
+    move_floor(&app, tenant_id, 41).await;
     let found = caller.get("/logs/search?q=pear").await;
     assert!(seqs(&found).iter().all(|seq| *seq >= 41), "{found:?}");
     assert_eq!((&found.body["floor_seq"], &found.body["total"]["value"]), (&json!(41), &json!(10)));
@@ -179,11 +181,7 @@ async fn a_log_that_has_rested_shows_at_once_what_comes_and_what_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_starts_takes_up_the_mark_that_another_has_kept() {
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
-    let tenant_id = app.tenant().await;
-    record_all(&app, tenant_id, &(1..=40).map(fruit).collect::<Vec<_>>()).await;
-    index.fill(&app, tenant_id, 1, 30).await;
+    let Scene { index, app, tenant_id } = Scene::set(40, 30).await;
     let caller = app.caller(tenant_id, "auditor");
     let stored = async || -> Option<i64> {
         sqlx::query_scalar("select seq from index_mark where tenant_id = $1")
@@ -212,13 +210,9 @@ async fn a_replica_that_starts_takes_up_the_mark_that_another_has_kept() {
 /// Walks while entries come in and the index catches up, in leaps and not in order.
 async fn walk_while_all_moves(sort: &str, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let index = TestIndex::new().await;
-    let app = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
-    let tenant_id = app.tenant().await;
     let first = random.random_range(50..400);
-    record_all(&app, tenant_id, &(1..=first).map(fruit).collect::<Vec<_>>()).await;
     let mut indexed = random.random_range(0..=first) as i64;
-    index.fill(&app, tenant_id, 1, indexed).await;
+    let Scene { index, app, tenant_id } = Scene::set(first, indexed).await;
     let caller = app.caller(tenant_id, "auditor");
     let question = format!("q=pear+OR+apple&sort={sort}");
     let limits = Mutex::new(StdRng::seed_from_u64(seed ^ 1));

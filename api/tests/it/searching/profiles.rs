@@ -142,7 +142,8 @@ async fn by_words(db: &mut PgConnection, tenant_id: TenantId) {
         let found = range::find(&mut *db, tenant_id, &selection.filter, start).await.unwrap();
         let range = found.unwrap();
         let mut seqs = Vec::new();
-        let looked = matches::look(&mut *db, tenant_id, &selection, &range, None, |entry| {
+        let reach = matches::Reach { entries: matches::LOOKED_AT_MAX, lasts: None };
+        let looked = matches::look(&mut *db, tenant_id, &selection, &range, reach, |entry| {
             seqs.push(entry.place.seq.get());
             ControlFlow::Continue(())
         });

@@ -25,6 +25,31 @@ async fn an_entry_comes_as_it_was_answered_and_in_order() {
     assert_eq!(socket.seqs(50).await, (5..55).collect::<Vec<_>>());
 }
 
+/// The first is read from the log; those after it the writer has handed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_the_same_whichever_way_it_comes() {
+    let app = TestApp::shared().await;
+    let tenant_id = app.tenant().await;
+    let caller = app.caller(tenant_id, "admin");
+    let mut socket = Socket::open(&app.base, tenant_id, "").await;
+    socket.expect("hello").await;
+    let strange = json!({
+        "occurred_at": "2024-02-29T23:59:59.999+14:00", "user_name": " ", "session_id": "ß\u{202e}",
+        "request_id": "r-1", "resource_id": "inv/1", "severity": "CRITICAL", "message": "\u{1}\\\"",
+        "ip_address": "2001:0DB8:0000::1", "user_agent": "a\tb", "before": [1.10, -0.0, 1e300],
+        "after": { "b": 1, "a": { "ü": null } }, "metadata": { "k": "\u{fffd}" }
+    });
+    for _ in 0..4 {
+        for fields in [json!({}), strange.clone()] {
+            let answer = caller.post_entry(fields).await.created();
+            let path = format!("/logs/{}", answer.body["id"].as_str().unwrap());
+            let stored = caller.get(&path).await;
+            assert_eq!(stored.body, answer.body);
+            assert_eq!(socket.expect("log").await["data"], answer.body);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_brings_what_was_missed_and_then_what_is_new() {
     let app = TestApp::shared().await;

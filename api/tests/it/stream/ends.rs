@@ -123,7 +123,6 @@ async fn a_token_ends_a_stream_when_it_ends() {
     let id = tenant_id.to_string();
     let token = ["token", "--tenant", &id, "--role", "auditor", "--ttl-s", "3"];
     let minted = command::run(&token, &[("AUDIT_JWT_JWKS", keys)]).await;
-    crate::support::said::note(minted.stdout.trim());
     let bearer = format!("Bearer {}", minted.stdout.trim());
     let mut headers = HeaderMap::new();
     headers.insert("authorization", bearer.parse().unwrap());

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::database::TestDb;
-use super::said;
+use super::{said, spec};
 
 /// The secret of the tests' gateway.
 pub(crate) const SECRET: &str = "planted-gateway-secret-4711";
@@ -287,9 +287,15 @@ impl Caller<'_> {
     }
 }
 
-/// Sends and reads all of the answer.
+/// Sends and reads all of the answer, which is one that the OpenAPI document tells of.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    Answer::of(request.send().await.unwrap()).await
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let answer = Answer::of(client.execute(request).await.unwrap()).await;
+    let told = spec::check(method.as_str(), &path, &answer);
+    assert_eq!(told, Ok(()), "{method} {path}");
+    answer
 }
 
 /// The smallest entry there is, with more members or other ones.

@@ -1,14 +1,15 @@
-//! A collector of OpenTelemetry: takes spans over HTTP, as protobuf, and keeps them.
+//! A collector of OpenTelemetry: takes spans over HTTP, as protobuf, and keeps them, or does not.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use axum::{Router, extract};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use tokio::net::TcpListener;
@@ -31,8 +32,26 @@ pub(crate) struct Sent {
 /// See the module.
 pub(crate) struct Collector {
     pub(crate) url: String,
-    spans: Arc<Mutex<Vec<Sent>>>,
+    state: Arc<State>,
     serving: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    spans: Mutex<Vec<Sent>>,
+    /// What came along last.
+    headers: Mutex<HeaderMap>,
+    /// What it answers, if not that it has taken all.
+    answer: Mutex<Option<Refusing>>,
+}
+
+/// How a collector does not take spans.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refusing {
+    /// None of them, with this status.
+    All(u16),
+    /// So many of each request.
+    Some(i64),
 }
 
 impl Drop for Collector {
@@ -45,15 +64,25 @@ impl Collector {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let spans = Arc::new(Mutex::new(Vec::new()));
-        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&spans));
+        let state = Arc::new(State::default());
+        let router = Router::new().route("/v1/traces", post(answer)).with_state(Arc::clone(&state));
         let serving = tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self { url, spans, serving }
+        Self { url, state, serving }
+    }
+
+    /// From now on.
+    pub(crate) fn refuse(&self, answer: Option<Refusing>) {
+        *self.state.answer.lock().unwrap() = answer;
+    }
+
+    /// What came along with the last spans.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.state.headers.lock().unwrap().clone()
     }
 
     /// What came so far.
     pub(crate) fn spans(&self) -> Vec<Sent> {
-        self.spans.lock().unwrap().clone()
+        self.state.spans.lock().unwrap().clone()
     }
 
     /// Those of a trace, by program and name.
@@ -62,13 +91,26 @@ impl Collector {
     }
 }
 
-async fn take(
-    State(spans): State<Arc<Mutex<Vec<Sent>>>>,
+async fn answer(
+    extract::State(state): extract::State<Arc<State>>,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, Vec<u8>) {
     assert_eq!(headers["content-type"], "application/x-protobuf");
-    let request = ExportTraceServiceRequest::decode(body).unwrap();
+    *state.headers.lock().unwrap() = headers;
+    let refusing = *state.answer.lock().unwrap();
+    let rejected_spans = match refusing {
+        Some(Refusing::All(status)) => return (StatusCode::from_u16(status).unwrap(), Vec::new()),
+        Some(Refusing::Some(number)) => number,
+        None => 0,
+    };
+    take(ExportTraceServiceRequest::decode(body).unwrap(), &mut state.spans.lock().unwrap());
+    let partial = ExportTracePartialSuccess { rejected_spans, error_message: String::new() };
+    let said = ExportTraceServiceResponse { partial_success: Some(partial) };
+    (StatusCode::OK, said.encode_to_vec())
+}
+
+fn take(request: ExportTraceServiceRequest, spans: &mut Vec<Sent>) {
     for of_program in request.resource_spans {
         let attributes = of_program.resource.unwrap().attributes;
         let program = texts(attributes).remove("service.name").unwrap();
@@ -85,10 +127,9 @@ async fn take(
                 notes: texts(span.attributes),
                 name: span.name,
             };
-            spans.lock().unwrap().push(sent);
+            spans.push(sent);
         }
     }
-    StatusCode::OK
 }
 
 fn texts(
@@ -104,5 +145,5 @@ fn texts(
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,5 +1,6 @@
 //! The real binary, as an operator runs it.
 
+use std::ffi::OsString;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -20,8 +21,15 @@ pub(crate) struct Ended {
 
 fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_audit-log"));
-    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    command.args(args).env_clear().envs(coverage()).envs(env.iter().copied()).kill_on_drop(true);
     command
+}
+
+/// Where a program says what of it was run, if somebody asks (`dev/coverage.sh`): also one that gets
+/// nothing else of the environment.
+pub(crate) fn coverage() -> Option<(&'static str, OsString)> {
+    const NAME: &str = "LLVM_PROFILE_FILE";
+    std::env::var_os(NAME).map(|file| (NAME, file))
 }
 
 /// Runs a command that should end by itself; only these variables are set.
@@ -30,9 +38,12 @@ pub(crate) async fn run(args: &[&str], env: &[(&str, &str)]) -> Ended {
     let output = output.unwrap_or_else(|_| panic!("audit-log {args:?} {env:?} did not end"));
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let stderr = text(stderr);
+    let (stdout, stderr) = (text(stdout), text(stderr));
     said::keep_said(&stderr);
-    Ended { code: status.code(), stdout: text(stdout), stderr }
+    if args.first() == Some(&"token") {
+        said::note(stdout.trim());
+    }
+    Ended { code: status.code(), stdout, stderr }
 }
 
 /// Starts a command that the test will kill.
@@ -57,7 +68,8 @@ impl Running {
         let (found, address) = tokio::sync::oneshot::channel();
         let mut found = Some(found);
         let log = tokio::spawn(async move {
-            let mut log = Vec::new();
+            // Line by line: its test may end before it does.
+            let (mut log, mut kept) = (Vec::new(), said::KeptLog::default());
             while let Ok(Some(line)) = lines.next_line().await {
                 let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(address) = event["address"].as_str()
@@ -65,6 +77,7 @@ impl Running {
                 {
                     found.send(address.to_owned()).unwrap();
                 }
+                kept.line(&line);
                 log.push(line);
             }
             log
@@ -74,14 +87,19 @@ impl Running {
         Self { child, log, base: format!("http://{address}") }
     }
 
+    /// Asks it to read its files anew.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        let told = std::process::Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(told.unwrap().success());
+    }
+
     /// Stops it as an operator would; gives its exit code and all lines of its log.
     pub(crate) async fn stop(mut self) -> (Option<i32>, Vec<String>) {
         let pid = self.child.id().unwrap().to_string();
         let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status();
         assert!(killed.unwrap().success());
         let ended = timeout(Duration::from_secs(20), self.child.wait()).await;
-        let log = self.log.await.unwrap();
-        said::keep_said(&log.join("\n"));
-        (ended.unwrap().unwrap().code(), log)
+        (ended.unwrap().unwrap().code(), self.log.await.unwrap())
     }
 }

@@ -109,6 +109,27 @@ pub(crate) fn keep_functions_log(path: &Path) {
 
 fn keep_text(folder: &Path, text: &str) {
     if !text.is_empty() {
-        std::fs::write(folder.join(format!("kept-{}.log", Uuid::new_v4())), text).unwrap();
+        std::fs::write(kept_path(folder), text).unwrap();
+    }
+}
+
+fn kept_path(folder: &Path) -> PathBuf {
+    folder.join(format!("kept-{}.log", Uuid::new_v4()))
+}
+
+/// A log that is kept line by line.
+pub(crate) struct KeptLog(Option<File>);
+
+impl Default for KeptLog {
+    fn default() -> Self {
+        Self(folder().map(|folder| File::create(kept_path(&folder)).unwrap()))
+    }
+}
+
+impl KeptLog {
+    pub(crate) fn line(&mut self, line: &str) {
+        if let Some(file) = &mut self.0 {
+            writeln!(file, "{line}").unwrap();
+        }
     }
 }

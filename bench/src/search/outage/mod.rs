@@ -150,7 +150,8 @@ impl Story {
     }
 
     fn into_table(self, heading: String) -> Table {
-        let mut report = Report::new(heading, Subject::all(), &COMPARISONS, &self.samples());
+        let samples = self.samples();
+        let mut report = Report::new(heading, Subject::all(), &COMPARISONS, &samples);
         let [_, killed, back, level, _] = self.marks.map(|mark| mark.at);
         let away = format!("{:.1} s", (back - killed).as_secs_f64());
         report.add_fact("from the kill until it answered again", &away, "");
@@ -168,7 +169,7 @@ impl Story {
         table
     }
 
-    fn tell_caught_up(&self, report: &mut Report<Subject>) {
+    fn tell_caught_up(&self, report: &mut Report<'_, Subject>) {
         let CaughtUp { rate, most, best, behind, seconds, is_level } = &self.caught_up;
         let how = if *is_level { "caught up after" } else { "NOT caught up after" };
         let note = format!("{behind} behind at first, {how} {seconds:.0} s");

@@ -1,0 +1,138 @@
+//! A first look at an entry for many filters: a few bits, and most of what a filter leaves behind
+//! never has its texts compared.
+
+use crate::{Action, Filter, Ident, ResourceId, ResourceType, StoredEntry};
+
+/// Fields of which a filter may name values.
+const FIELDS: usize = 6;
+
+/// What is known of an entry's fields at a glance: equal texts have equal marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks([u8; FIELDS]);
+
+/// The marks that each field may have, a bit for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sieve([[u64; 4]; FIELDS]);
+
+impl Marks {
+    /// Of an entry's fields, in the order of the sieve's.
+    pub fn of(entry: &StoredEntry<'_>) -> Self {
+        let StoredEntry { user_id, session_id, request_id, .. } = *entry;
+        let StoredEntry { action, resource_type, resource_id, .. } = *entry;
+        // A field that is not there is none of any values; that it looks like an empty one is
+        // for the filter to see.
+        let texts =
+            [Some(user_id), session_id, request_id, Some(action), Some(resource_type), resource_id];
+        Self(texts.map(|text| mark(text.unwrap_or_default())))
+    }
+}
+
+impl Sieve {
+    /// Lets through whatever a filter does, and some more.
+    pub fn of(filter: &Filter) -> Self {
+        Self([
+            bits(&filter.user_id, Ident::as_str),
+            bits(&filter.session_id, Ident::as_str),
+            bits(&filter.request_id, Ident::as_str),
+            bits(&filter.action, Action::as_str),
+            bits(&filter.resource_type, ResourceType::as_str),
+            bits(&filter.resource_id, ResourceId::as_str),
+        ])
+    }
+
+    /// Whether an entry with these marks may pass.
+    pub fn lets_through(&self, marks: Marks) -> bool {
+        self.0.iter().zip(marks.0).all(|(bits, mark)| {
+            let [word, bit] = [mark / 64, mark % 64];
+            bits[usize::from(word)] & 1 << bit != 0
+        })
+    }
+}
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self::of(&Filter::ALL)
+    }
+}
+
+/// Of no values at all: every one.
+fn bits<T>(values: &[T], text: fn(&T) -> &str) -> [u64; 4] {
+    let mut bits = [0; 4];
+    for mark in values.iter().map(|value| mark(text(value))) {
+        let [word, bit] = [mark / 64, mark % 64];
+        bits[usize::from(word)] |= 1 << bit;
+    }
+    if values.is_empty() { [u64::MAX; 4] } else { bits }
+}
+
+/// Spreads texts that differ in a digit, as ids do.
+fn mark(text: &str) -> u8 {
+    let mixed = text.bytes().fold(0_u32, |mixed, byte| {
+        (mixed ^ u32::from(byte)).wrapping_mul(0x9e37_79b1).rotate_left(15)
+    });
+    (mixed.wrapping_mul(0x85eb_ca6b) >> 24) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Place, Seq, Severity, Timestamp};
+
+    fn entry<'a>(user_id: &'a str, resource_id: Option<&'a str>) -> StoredEntry<'a> {
+        let at = Timestamp::from_millis(7);
+        StoredEntry {
+            place: Place { recorded_at: at, seq: Seq::new(3).unwrap() },
+            recorded_by: "service",
+            occurred_at: at,
+            user_id,
+            user_name: None,
+            session_id: None,
+            request_id: None,
+            action: "UPDATE",
+            resource_type: "user",
+            resource_id,
+            severity: Severity::Error,
+            message: None,
+            ip_address: None,
+            user_agent: None,
+            before: None,
+            after: None,
+            metadata: None,
+        }
+    }
+
+    fn filter(users: &[String], resources: &[String]) -> Filter {
+        let of = |name: &'static str, values: &[String]| {
+            values.iter().map(|value| (name, value.clone())).collect::<Vec<_>>()
+        };
+        let pairs = [of("user_id", users), of("resource_id", resources)].concat();
+        Filter::read(pairs.iter().map(|(name, value)| (*name, value.as_str()))).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_filter_lets_pass_a_sieve_lets_through(
+            users in prop::collection::vec("[a-c]{1,2}", 0..4),
+            resources in prop::collection::vec("[a-c]{1,2}", 0..4),
+            user in "[a-c]{1,2}",
+            resource in proptest::option::of("[a-c]{1,2}"),
+        ) {
+            let entry = entry(&user, resource.as_deref());
+            let filter = filter(&users, &resources);
+            if filter.matches(&entry) {
+                prop_assert!(Sieve::of(&filter).lets_through(Marks::of(&entry)));
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_hundred_values_a_sieve_leaves_most_others_behind() {
+        let asked: Vec<_> = (0..100).map(|n| format!("u-{}", n * 41)).collect();
+        let sieve = Sieve::of(&filter(&asked, &[]));
+        let through = |n: &usize| sieve.lets_through(Marks::of(&entry(&format!("u-{n}"), None)));
+        let through = (0..4_100).filter(through).count();
+        assert!((100..2_000).contains(&through), "{through} of 4,100");
+    }
+}
