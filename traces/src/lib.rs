@@ -129,3 +129,47 @@ impl Traces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Connections are made and nobody ever answers.
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_ends_spans_and_who_stops_do_not_wait_for_a_collector() {
+        const MORE: u64 = 500;
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let no_room = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&no_room);
+        let count: Count = Arc::new(move |fate, spans| {
+            assert_eq!(fate, Fate::NoRoom);
+            counted.fetch_add(spans, Ordering::Relaxed);
+        });
+        let collector = Collector::new(&endpoint, "").unwrap();
+        let traces = Traces::start(collector, "test", "0", &count).unwrap();
+        // On this one thread nobody takes any of them out meanwhile.
+        for _ in 0..outbox::WAITING_MAX as u64 + MORE {
+            drop(traces.begin("test", Kind::Internal, None));
+        }
+        assert_eq!(no_room.load(Ordering::Relaxed), MORE);
+        let begun = Instant::now();
+        traces.flush(Duration::from_millis(200)).await;
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(2), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn without_a_collector_nothing_is_made() {
+        let traces = Traces::default();
+        let context =
+            TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let span = traces.begin("test", Kind::Server, context.clone());
+        assert!(!traces.is_on() && !span.is_told() && span.context().is_none());
+        assert_eq!(traces.follow("test", Kind::Internal, context).context(), None);
+        traces.flush(Duration::ZERO).await;
+    }
+}

@@ -67,7 +67,7 @@ impl Span {
 
     /// Whether anybody will see it.
     pub fn is_told(&self) -> bool {
-        self.0.is_some()
+        self.0.as_ref().is_some_and(SdkSpan::is_recording)
     }
 
     /// Says how many.

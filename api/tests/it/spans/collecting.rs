@@ -113,8 +113,10 @@ async fn what_becomes_of_spans_is_counted() {
     collector.refuse(Some(Refusing::All(503)));
     expect(1, 1).await;
     // A redirect is none of our business, and nobody else gets the key.
-    collector.refuse(Some(Refusing::All(307)));
+    let other = Collector::start().await;
+    collector.refuse(Some(Refusing::Elsewhere(other.url.clone())));
     expect(1, 2).await;
+    assert!(other.headers().is_empty(), "{:?}", other.headers());
     // It says that it wants none of it, and more than there were.
     collector.refuse(Some(Refusing::Some(7)));
     expect(1, 3).await;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::post;
 use axum::{Router, extract};
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -46,10 +47,12 @@ struct State {
 }
 
 /// How a collector does not take spans.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Refusing {
     /// None of them, with this status.
     All(u16),
+    /// None of them: somebody at this address may.
+    Elsewhere(String),
     /// So many of each request.
     Some(i64),
 }
@@ -95,19 +98,24 @@ async fn answer(
     extract::State(state): extract::State<Arc<State>>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, Vec<u8>) {
+) -> Response {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     *state.headers.lock().unwrap() = headers;
-    let refusing = *state.answer.lock().unwrap();
+    let refusing = state.answer.lock().unwrap().clone();
     let rejected_spans = match refusing {
-        Some(Refusing::All(status)) => return (StatusCode::from_u16(status).unwrap(), Vec::new()),
+        Some(Refusing::All(status)) => {
+            return StatusCode::from_u16(status).unwrap().into_response();
+        }
+        Some(Refusing::Elsewhere(url)) => {
+            return Redirect::temporary(&format!("{url}/v1/traces")).into_response();
+        }
         Some(Refusing::Some(number)) => number,
         None => 0,
     };
     take(ExportTraceServiceRequest::decode(body).unwrap(), &mut state.spans.lock().unwrap());
     let partial = ExportTracePartialSuccess { rejected_spans, error_message: String::new() };
     let said = ExportTraceServiceResponse { partial_success: Some(partial) };
-    (StatusCode::OK, said.encode_to_vec())
+    said.encode_to_vec().into_response()
 }
 
 fn take(request: ExportTraceServiceRequest, spans: &mut Vec<Sent>) {
