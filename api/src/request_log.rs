@@ -140,7 +140,7 @@ impl RequestLog {
         // What has no word of its own is told to one caller, at one moment.
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Some(allowance) = self.facts.0.allowance.get() {
-            allowance.tell(response.headers_mut());
+            allowance.tell(headers);
         }
         let route = self.facts.0.route.get().map(MatchedPath::as_str).or(self.probe);
         log(&self, route.unwrap_or_default(), response);

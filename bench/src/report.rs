@@ -168,7 +168,7 @@ impl<'s, S: Copy + Eq + Hash + Display> Report<'s, S> {
             let number = goal.map_or(Some(ratio), judged)?;
             (format!("{with}{}", measure.note()), number, format!("{ratio:.2}"))
         } else {
-            let own = median(self.samples.get(&of)?.iter().map(|sample| sample.get(measure)))?;
+            let own = middle(&self.rounds(of, measure)?)?;
             (measure.note().trim_start_matches(", ").to_owned(), own, String::new())
         };
         let verdict = goal.map_or_else(String::new, |goal| self.table.judge(goal, number));
@@ -178,17 +178,21 @@ impl<'s, S: Copy + Eq + Hash + Display> Report<'s, S> {
 
     /// Both sides, round by round; their medians where one has more rounds than the other.
     fn pairs(&self, of: S, with: S, measure: Measure) -> Option<Vec<(f64, f64)>> {
-        let rounds = |subject| {
-            let samples = self.samples.get(&subject)?.iter();
-            samples.map(|sample| sample.get(measure)).collect::<Option<Vec<_>>>()
-        };
-        let (own, other): (Vec<_>, Vec<_>) = (rounds(of)?, rounds(with)?);
+        let (own, other) = (self.rounds(of, measure)?, self.rounds(with, measure)?);
         if own.len() == other.len() {
             return Some(own.into_iter().zip(other).collect());
         }
-        let middle = |numbers: Vec<f64>| median(numbers.into_iter().map(Some));
-        Some(vec![(middle(own)?, middle(other)?)])
+        Some(vec![(middle(&own)?, middle(&other)?)])
     }
+
+    /// What was measured of a subject; `None` when any number is missing.
+    fn rounds(&self, subject: S, measure: Measure) -> Option<Vec<f64>> {
+        self.samples.get(&subject)?.iter().map(|sample| sample.get(measure)).collect()
+    }
+}
+
+fn middle(numbers: &[f64]) -> Option<f64> {
+    median(numbers.iter().copied().map(Some))
 }
 
 fn median_of(pairs: &[(f64, f64)], number: impl Fn(f64, f64) -> f64) -> Option<f64> {

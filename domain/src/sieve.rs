@@ -17,12 +17,17 @@ pub struct Sieve([[u64; 4]; FIELDS]);
 impl Marks {
     /// Of an entry's fields, in the order of the sieve's.
     pub fn of(entry: &StoredEntry<'_>) -> Self {
-        let StoredEntry { user_id, session_id, request_id, .. } = *entry;
-        let StoredEntry { action, resource_type, resource_id, .. } = *entry;
+        let StoredEntry { user_id, session_id, request_id, action, resource_type, .. } = *entry;
         // A field that is not there is none of any values; that it looks like an empty one is
         // for the filter to see.
-        let texts =
-            [Some(user_id), session_id, request_id, Some(action), Some(resource_type), resource_id];
+        let texts = [
+            Some(user_id),
+            session_id,
+            request_id,
+            Some(action),
+            Some(resource_type),
+            entry.resource_id,
+        ];
         Self(texts.map(|text| mark(text.unwrap_or_default())))
     }
 }
@@ -43,8 +48,8 @@ impl Sieve {
     /// Whether an entry with these marks may pass.
     pub fn lets_through(&self, marks: Marks) -> bool {
         self.0.iter().zip(marks.0).all(|(bits, mark)| {
-            let [word, bit] = [mark / 64, mark % 64];
-            bits[usize::from(word)] & 1 << bit != 0
+            let (word, bit) = place_of(mark);
+            bits[word] & bit != 0
         })
     }
 }
@@ -59,10 +64,15 @@ impl Default for Sieve {
 fn bits<T>(values: &[T], text: fn(&T) -> &str) -> [u64; 4] {
     let mut bits = [0; 4];
     for mark in values.iter().map(|value| mark(text(value))) {
-        let [word, bit] = [mark / 64, mark % 64];
-        bits[usize::from(word)] |= 1 << bit;
+        let (word, bit) = place_of(mark);
+        bits[word] |= bit;
     }
     if values.is_empty() { [u64::MAX; 4] } else { bits }
+}
+
+/// The word that a mark's bit is in, and the bit.
+fn place_of(mark: u8) -> (usize, u64) {
+    (usize::from(mark / 64), 1 << (mark % 64))
 }
 
 /// Spreads texts that differ in a digit, as ids do.
@@ -78,29 +88,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Place, Seq, Severity, Timestamp};
+    use crate::{Place, Seq, Timestamp};
 
     fn entry<'a>(user_id: &'a str, resource_id: Option<&'a str>) -> StoredEntry<'a> {
-        let at = Timestamp::from_millis(7);
-        StoredEntry {
-            place: Place { recorded_at: at, seq: Seq::new(3).unwrap() },
-            recorded_by: "service",
-            occurred_at: at,
-            user_id,
-            user_name: None,
-            session_id: None,
-            request_id: None,
-            action: "UPDATE",
-            resource_type: "user",
-            resource_id,
-            severity: Severity::Error,
-            message: None,
-            ip_address: None,
-            user_agent: None,
-            before: None,
-            after: None,
-            metadata: None,
-        }
+        let place = Place { recorded_at: Timestamp::from_millis(7), seq: Seq::new(3).unwrap() };
+        StoredEntry { resource_id, ..StoredEntry::bare(place, user_id, "UPDATE", "user") }
     }
 
     fn filter(users: &[String], resources: &[String]) -> Filter {

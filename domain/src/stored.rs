@@ -55,6 +55,31 @@ pub struct StoredEntry<'a> {
     pub metadata: Option<&'a str>,
 }
 
+impl<'a> StoredEntry<'a> {
+    /// With nothing in it but what must be there: somebody records at once what they did themselves.
+    pub fn bare(place: Place, user_id: &'a str, action: &'a str, resource_type: &'a str) -> Self {
+        Self {
+            place,
+            recorded_by: user_id,
+            occurred_at: place.recorded_at,
+            user_id,
+            user_name: None,
+            session_id: None,
+            request_id: None,
+            action,
+            resource_type,
+            resource_id: None,
+            severity: Severity::Info,
+            message: None,
+            ip_address: None,
+            user_agent: None,
+            before: None,
+            after: None,
+            metadata: None,
+        }
+    }
+}
+
 impl StoredEntry<'_> {
     /// The names of an entry's fields, in the order of the contract.
     pub const FIELDS: [&'static str; 20] = [

@@ -127,15 +127,11 @@ fn has(text: &str, phrase: &Phrase) -> bool {
     let words: Vec<_> = text.split(' ').collect();
     let asked = phrase.words();
     words.windows(asked.len()).any(|window| {
-        (1..).zip(window.iter().zip(asked)).all(|(at, (word, asked))| {
-            let begins = phrase.is_prefix() && at == asked_len(phrase);
-            if begins { word.starts_with(asked.as_str()) } else { word == asked }
+        (1..).zip(window.iter().zip(asked)).all(|(at, (word, wanted))| {
+            let begins = phrase.is_prefix() && at == asked.len();
+            if begins { word.starts_with(wanted.as_str()) } else { word == wanted }
         })
     })
-}
-
-fn asked_len(phrase: &Phrase) -> usize {
-    phrase.words().len()
 }
 
 /// What is shown can be cut by characters, in order, within its bounds.

@@ -2,7 +2,7 @@
 
 use domain::{
     CallerDefaults, CheckContext, EntryDraft, FieldProblem, LogOwner, Masking, NewEntry, Place,
-    Seq, Severity, StoredEntry, TenantId, Timestamp,
+    Seq, StoredEntry, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -33,23 +33,6 @@ pub(crate) fn check(
 
 /// An entry with nothing in it but what must be there.
 pub(crate) fn plain(place: Place) -> StoredEntry<'static> {
-    StoredEntry {
-        place,
-        recorded_by: "gateway:anna",
-        occurred_at: NOW,
-        user_id: "anna",
-        user_name: None,
-        session_id: None,
-        request_id: None,
-        action: "UPDATE",
-        resource_type: "invoice",
-        resource_id: None,
-        severity: Severity::Info,
-        message: None,
-        ip_address: None,
-        user_agent: None,
-        before: None,
-        after: None,
-        metadata: None,
-    }
+    let anna = StoredEntry::bare(place, "anna", "UPDATE", "invoice");
+    StoredEntry { recorded_by: "gateway:anna", ..anna }
 }

@@ -24,8 +24,9 @@ use self::operation::Operation;
 
 const ABOUT: &str = "An append-only log for each tenant: entries are numbered 1, 2, 3 … without gaps, in the order in \
     which they were committed. A cursor is a place in that order, so lists, searches, exports and streams resume \
-    exactly. Every answer to a request that can be read has `X-Request-Id`, and `Cache-Control: no-store` where it says nothing else. Bodies may come and answers go as gzip or \
-    zstd. Every refusal is `application/problem+json` with a stable `code`. Below `/api/v1`, 404 `not_found` answers a path that there is \
+    exactly. Every answer to a request that can be read has `X-Request-Id`, and `Cache-Control: no-store` where it \
+    says nothing else. Bodies may come and answers go as gzip or zstd. Every refusal is \
+    `application/problem+json` with a stable `code`. Below `/api/v1`, 404 `not_found` answers a path that there is \
     not, 405 `method_not_allowed` with `Allow` a method that a path has not, and `HEAD` goes wherever `GET` does. In \
     dev mode (`make run`) no proof of identity is asked for. The frames of the live stream are described by \
     `docs/asyncapi.json`.";

@@ -79,7 +79,7 @@ pub(super) struct Part {
 }
 
 /// Looks at a range of the log: at its newest entries, and, where these are not enough, at more of
-/// them in turn. What must be whole is looked at in one go.
+/// them in turn. What must be whole is looked at in one go, in turn when it is long.
 pub(super) async fn look(
     (store, turns): (&Store, &Turns),
     wanted: &Wanted<'_>,
@@ -91,24 +91,32 @@ pub(super) async fn look(
     if range.first.seq > range.last.seq {
         return Ok(part);
     }
+    let entries = range.last.seq - range.first.seq + 1;
+    let lasts = (!is_whole).then_some(matches::TIME_MAX);
     let mut rest = *range;
-    if !is_whole {
-        let reach = Reach { entries: TAIL_SHORT, lasts: Some(matches::TIME_MAX) };
+    if is_begun_at_once(entries, is_whole) {
+        let reach = Reach { entries: TAIL_SHORT, lasts };
         part.go_on(store, wanted, range, keep, reach).await?;
         match part.looked.last {
             Some(last) if part.wants_more(keep) => rest.last = Edge::below(last),
             _ => return Ok(part),
         }
     }
-    let need = match () {
-        () if is_whole => Need::Whole,
-        () if part.matches.len() >= keep.most => Need::Totals,
-        () => Need::Page,
+    let need = if is_whole {
+        Need::Whole
+    } else if part.matches.len() < keep.most {
+        Need::Page
+    } else {
+        Need::Totals
     };
     let Some(_turn) = turns.take(wanted.tenant_id, need).await? else { return Ok(part) };
-    let lasts = (!is_whole).then_some(matches::TIME_MAX);
     part.go_on(store, wanted, &rest, keep, Reach { entries: LOOKED_AT_MAX, lasts }).await?;
     Ok(part)
+}
+
+/// Whether a look over so many entries needs no turn to begin: it is short, or may be cut short.
+fn is_begun_at_once(entries: i64, is_whole: bool) -> bool {
+    !is_whole || entries <= TAIL_SHORT
 }
 
 impl Part {
@@ -148,5 +156,22 @@ fn score(wanted: &Wanted<'_>, entry: &StoredEntry<'_>) -> f32 {
     match (wanted.sort, wanted.selection.query()) {
         (Sort::Relevance, Some(query)) => query.score(entry),
         _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_long_window_that_must_be_whole_waits_before_it_begins() {
+        for (entries, is_whole, at_once) in [
+            (1, true, true),
+            (TAIL_SHORT, true, true),
+            (TAIL_SHORT + 1, true, false),
+            (TAIL_SHORT + 1, false, true),
+        ] {
+            assert_eq!(is_begun_at_once(entries, is_whole), at_once, "{entries} {is_whole}");
+        }
     }
 }

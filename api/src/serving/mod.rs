@@ -103,27 +103,20 @@ impl Serving {
         place: Place,
         stopping: CancellationToken,
     ) {
+        let begun =
+            if self.tls.is_some() { ConnectionState::Handshake } else { ConnectionState::Head };
+        let counted = Counted::new(self.metrics.clone(), begun);
+        let conversation = Conversation { serving: &self, peer, stopping: stopping.clone() };
         let Some(tls) = &self.tls else {
-            let counted = self.count(ConnectionState::Head);
-            let conversation = Conversation { serving: &self, peer, stopping };
             return conversation.hold(socket, place, counted).await;
         };
-        let counted = self.count(ConnectionState::Handshake);
         let shaking = timeout(self.times.head, tls.accept(socket));
         match stopping.run_until_cancelled(shaking).await {
-            Some(Ok(Ok(socket))) => {
-                let stopping = stopping.clone();
-                let conversation = Conversation { serving: &self, peer, stopping };
-                conversation.hold(socket, place, counted).await;
-            }
+            Some(Ok(Ok(socket))) => conversation.hold(socket, place, counted).await,
             Some(Ok(Err(_))) => self.metrics.connections.handshake_failed(),
             Some(Err(_)) => counted.cut(),
             None => {}
         }
-    }
-
-    fn count(&self, state: ConnectionState) -> Counted {
-        Counted::new(self.metrics.clone(), state)
     }
 
     async fn watch_certificate(&self) {

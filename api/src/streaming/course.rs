@@ -43,13 +43,9 @@ impl Wanted {
         Ok(Self::new(parameters.selection()?, include_self))
     }
 
-    /// Whether one may be, by what is quickly seen.
+    /// Whether one passes the exact filter, which is quickly seen.
     pub(super) fn lets_through(&self, entry: &KeptEntry) -> bool {
-        if !self.sieve.lets_through(entry.marks()) {
-            return false;
-        }
-        let entry = entry.entry();
-        self.selection.filter.matches(&entry) && (self.include_self || is_recorded(&entry))
+        self.sieve.lets_through(entry.marks()) && self.selection.filter.matches(&entry.entry())
     }
 
     /// Whether this one is, which passes the exact filter.
@@ -124,7 +120,7 @@ impl Course {
     #[cfg(test)]
     pub(super) fn is_behind(&self, feed: &Feed) -> bool {
         !self.paused
-            && matches!(feed.next(&mut self.after.clone(), self.epoch, 1, |_| true), Next::InTheLog)
+            && matches!(feed.next(&mut { self.after }, self.epoch, 1, |_| true), Next::InTheLog)
     }
 
     /// Whether it stands beyond the feed's end, or where the feed ends with another entry.

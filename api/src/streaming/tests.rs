@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::{
-    Action, CallerDefaults, Filter, KeptEntry, NewEntry, Place, Seq, Severity, StoredEntry,
-    TenantId, Timestamp,
+    Action, CallerDefaults, Filter, KeptEntry, NewEntry, Place, Seq, StoredEntry, TenantId,
+    Timestamp,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -125,25 +125,7 @@ fn wanted(kind: u8) -> Wanted {
 }
 
 fn stored(made: Made) -> StoredEntry<'static> {
-    StoredEntry {
-        place: made.place,
-        recorded_by: "a",
-        occurred_at: made.place.recorded_at,
-        user_id: "a",
-        user_name: None,
-        session_id: None,
-        request_id: None,
-        action: if made.odd { "ODD" } else { "EVEN" },
-        resource_type: "thing",
-        resource_id: None,
-        severity: Severity::Info,
-        message: None,
-        ip_address: None,
-        user_agent: None,
-        before: None,
-        after: None,
-        metadata: None,
-    }
+    StoredEntry::bare(made.place, "a", if made.odd { "ODD" } else { "EVEN" }, "thing")
 }
 
 fn item(made: Made) -> Item {

@@ -19,24 +19,11 @@ fn tenants() -> [TenantId; 2] {
 }
 
 fn plain() -> StoredEntry<'static> {
+    let place = place("2026-11-21T12:50:11.123Z", 1);
     StoredEntry {
-        place: place("2026-11-21T12:50:11.123Z", 1),
         recorded_by: "gateway:anna",
         occurred_at: time("2026-11-21T12:50:11.000Z"),
-        user_id: "anna",
-        user_name: None,
-        session_id: None,
-        request_id: None,
-        action: "UPDATE",
-        resource_type: "invoice",
-        resource_id: None,
-        severity: Severity::Info,
-        message: None,
-        ip_address: None,
-        user_agent: None,
-        before: None,
-        after: None,
-        metadata: None,
+        ..StoredEntry::bare(place, "anna", "UPDATE", "invoice")
     }
 }
 

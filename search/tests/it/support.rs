@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Filter, LogOwner, Place, Seq, Severity, StoredEntry, TenantId, Timestamp};
+use domain::{Filter, LogOwner, Place, Seq, StoredEntry, TenantId, Timestamp};
 use search::{
     Auth, Document, Found, Index, IndexSettings, Outcome, Prefix, SearchRequest, Shape, Sort,
 };
@@ -44,25 +44,8 @@ pub(crate) fn at(text: &str) -> Timestamp {
 /// A simple entry: number 1 is recorded as November 2026 begins, each further one a second later.
 pub(crate) fn entry(seq: i64) -> StoredEntry<'static> {
     let recorded_at = at("2026-11-01T00:00:00Z").plus_millis(1_000 * (seq - 1));
-    StoredEntry {
-        place: Place { recorded_at, seq: Seq::new(seq).unwrap() },
-        recorded_by: "alice",
-        occurred_at: recorded_at,
-        user_id: "alice",
-        user_name: None,
-        session_id: None,
-        request_id: None,
-        action: "UPDATE",
-        resource_type: "invoice",
-        resource_id: None,
-        severity: Severity::Info,
-        message: None,
-        ip_address: None,
-        user_agent: None,
-        before: None,
-        after: None,
-        metadata: None,
-    }
+    let place = Place { recorded_at, seq: Seq::new(seq).unwrap() };
+    StoredEntry::bare(place, "alice", "UPDATE", "invoice")
 }
 
 pub(crate) fn document(tenant_id: TenantId, entry: &StoredEntry<'_>) -> Document {

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use domain::{
-    LogOwner, MessageWriter, Place, Seq, Severity, StoredEntry, TenantId, Timestamp, write_queued,
-};
+use domain::{LogOwner, MessageWriter, Place, Seq, StoredEntry, TenantId, Timestamp, write_queued};
 use uuid::Uuid;
 
 use super::restarts::{make_tenant, record};
@@ -51,25 +49,8 @@ fn message(tenant_id: TenantId, seqs: std::ops::RangeInclusive<i64>) -> (String,
     let (mut message, mut ids) = (MessageWriter::new(), Vec::new());
     for seq in seqs {
         let place = Place { recorded_at: Timestamp::now(), seq: Seq::new(seq).unwrap() };
-        let entry = StoredEntry {
-            place,
-            recorded_by: "gateway:alice",
-            occurred_at: place.recorded_at,
-            user_id: "alice",
-            user_name: None,
-            session_id: None,
-            request_id: None,
-            action: "VIEW",
-            resource_type: "thing",
-            resource_id: None,
-            severity: Severity::Info,
-            message: None,
-            ip_address: None,
-            user_agent: None,
-            before: None,
-            after: None,
-            metadata: None,
-        };
+        let alice = StoredEntry::bare(place, "alice", "VIEW", "thing");
+        let entry = StoredEntry { recorded_by: "gateway:alice", ..alice };
         let mut json = Vec::new();
         write_queued(&entry, &owner, &mut json);
         message.push(&json);
