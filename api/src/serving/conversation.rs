@@ -35,6 +35,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Its headers.
 const HEADERS_MAX: usize = 100;
 
+/// What a connection has read and nobody has taken yet, and the same of what it is to send: room
+/// for a head and the body of most requests.
+const BUFFER_BYTES_MAX: usize = 128 << 10;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Conversation<'a> {
@@ -97,6 +101,7 @@ fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The clock keeps the time; hyper's own would count the time between requests, too.
     builder.header_read_timeout(None).max_header_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
+    builder.max_buf_size(BUFFER_BYTES_MAX);
     builder
 }
 

@@ -29,7 +29,10 @@ use crate::identity::caller::LogAuditor;
 use crate::query::Parameters;
 
 /// Entries that are passed over before others have a turn.
-const PASSED_MAX: i64 = 256;
+const PASSED_MAX: i64 = 1_024;
+
+/// How long entries are sent before anything else is looked at.
+const SENDING_MAX: Duration = Duration::from_millis(2);
 
 /// How long a stream may stand beyond the feed: then it looks whether the log still goes so far.
 const BEYOND_MAX: Duration = Duration::from_secs(1);
@@ -218,7 +221,7 @@ impl Session {
             moves.mark_unchanged();
             let step = if is_late { Step::Wait } else { self.step() };
             match step {
-                Step::Send(item) => self.send_item(outlet, &item).await?,
+                Step::Send(item) => self.send_items(outlet, item).await?,
                 Step::Rest => tokio::task::yield_now().await,
                 Step::Read => self.catch_up(outlet, said).await?,
                 Step::Wait if until.is_some() => break,
@@ -375,9 +378,17 @@ impl Session {
         Ok(outlet.send(frame, &self.app.streams).await?)
     }
 
-    async fn send_item(&mut self, outlet: &mut Outlet, item: &Arc<Item>) -> Result<(), End> {
-        let frame = item.frame(&self.watch.feed.framer);
-        self.send_entry(outlet, item.entry.place(), frame).await
+    /// Sends an entry and those that come next, for a moment.
+    async fn send_items(&mut self, outlet: &mut Outlet, first: Arc<Item>) -> Result<(), End> {
+        let until = Instant::now() + SENDING_MAX;
+        let mut step = Step::Send(first);
+        while let Step::Send(item) = step {
+            let frame = item.frame(&self.watch.feed.framer);
+            self.send_entry(outlet, item.entry.place(), frame).await?;
+            // What is not sent is found again: only what is taken has moved the place.
+            step = if Instant::now() < until { self.step() } else { Step::Rest };
+        }
+        Ok(())
     }
 
     async fn send_entry(

@@ -12,6 +12,9 @@ use crate::http::{Connection, Request};
 use crate::load::{Sample, percentile};
 use crate::search::steady::{Pace, us_since};
 
+/// Seconds in a row that are a while: one that is slow later has reasons of its own.
+const NORMAL_FOR: u64 = 3;
+
 /// What is asked, how often, and by how many connections in turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
@@ -119,17 +122,19 @@ impl Seen {
         }
     }
 
-    /// After how many seconds none was slower any more than so many milliseconds at p99.
-    pub(super) fn is_normal_after(&self, p99_ms: f64) -> u64 {
-        let seconds = 0..self.lasts.as_secs();
-        let is_slow = |second: &u64| {
-            let from = self.begun + Duration::from_secs(*second);
+    /// After how many seconds it was normal for a while: p99 was so many milliseconds at most.
+    /// `None`: never.
+    pub(super) fn is_normal_after(&self, p99_ms: f64) -> Option<u64> {
+        let is_normal = |second: u64| {
+            let from = self.begun + Duration::from_secs(second);
             let until = from + Duration::from_secs(1);
             let mut of_second = self.latencies_us(|answer| (from..until).contains(&answer.due));
             of_second.sort_unstable();
-            percentile(&of_second, 99).is_none_or(|slow| slow > p99_ms)
+            percentile(&of_second, 99).is_some_and(|slow| slow <= p99_ms)
         };
-        seconds.rev().find(is_slow).map_or(0, |second| second + 1)
+        let seconds = self.lasts.as_secs();
+        let a_while = seconds.min(NORMAL_FOR);
+        (0..=seconds - a_while).find(|first| (*first..first + a_while).all(is_normal))
     }
 
     fn latencies_us(&self, is_among: impl Fn(&Answer) -> bool) -> Vec<u32> {
@@ -167,5 +172,23 @@ mod tests {
         let sample = seen.sample(100);
         assert_eq!((sample.rate, sample.p99_ms), (Some(100.0), Some(200.0)));
         assert_eq!(seen.refused(), (1, 3));
+    }
+
+    #[test]
+    fn it_is_normal_again_when_three_seconds_in_a_row_are() {
+        let begun = Instant::now();
+        let normal_after = |slow: &[u64]| {
+            let answer = |second| Answer {
+                due: begun + Duration::from_secs(second),
+                us: if slow.contains(&second) { 50_000 } else { 1_000 },
+                was_done: true,
+            };
+            let answers = (0..8).map(answer).collect();
+            Seen { answers, begun, lasts: Duration::from_secs(8) }.is_normal_after(10.0)
+        };
+        assert_eq!(normal_after(&[]), Some(0));
+        assert_eq!(normal_after(&[0, 2]), Some(3));
+        assert_eq!(normal_after(&[7]), Some(0));
+        assert_eq!(normal_after(&[2, 5]), None);
     }
 }
