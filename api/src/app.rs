@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use traces::Traces;
+
 use crate::admission::Admission;
 use crate::export::slots::Exports;
 use crate::identity::Authenticator;
@@ -50,6 +52,8 @@ pub struct Parts {
     pub streams: Streams,
     /// What an operator sees of it.
     pub metrics: Metrics,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 impl App {

@@ -13,6 +13,7 @@ mod index_shape;
 mod poke;
 mod stream;
 mod tail;
+mod traces;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use self::index_shape::ShapeArgs;
 pub use self::poke::PokeArgs;
 pub use self::stream::StreamArgs;
 pub use self::tail::{ColorChoice, TailArgs};
+pub use self::traces::TraceArgs;
 
 /// Settings that only our scripts read; named here so that they are not taken for mistakes.
 const SCRIPT_SETTINGS: &[&str] = &[
@@ -162,6 +164,9 @@ pub struct ServeArgs {
     /// Who connects.
     #[command(flatten)]
     pub connections: ConnectionArgs,
+    /// Where spans are sent to.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// Where the log is kept.
     #[command(flatten)]
     pub database: DatabaseArgs,

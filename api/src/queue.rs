@@ -1,5 +1,6 @@
 //! The queue that entries go through on their way to the search index.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,13 +10,18 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::{BatchResultErrorEntry, QueueAttributeName, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
+};
 use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
 /// Messages that one send has at most: a limit of SQS.
 pub const MESSAGES_MAX: usize = 10;
+
+/// The attribute that says in which span a message was sent.
+pub const TRACEPARENT: &str = "traceparent";
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +36,15 @@ pub trait EntryQueue: Send + Sync + 'static {
         &self,
         messages: &[&str],
     ) -> impl Future<Output = Result<Vec<Result<(), Refusal>>, QueueFault>> + Send;
+
+    /// The same; who takes them may learn in which span they were sent, by its `traceparent`.
+    fn send_traced(
+        &self,
+        messages: &[&str],
+        _traceparent: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<Result<(), Refusal>>, QueueFault>> + Send {
+        self.send(messages)
+    }
 
     /// About how many messages wait, and how many more somebody has taken and not done yet.
     fn backlog(&self) -> impl Future<Output = Result<(u64, u64), QueueFault>> + Send {
@@ -131,11 +146,21 @@ impl SqsQueue {
 
 impl EntryQueue for SqsQueue {
     async fn send(&self, messages: &[&str]) -> Result<Vec<Result<(), Refusal>>, QueueFault> {
+        self.send_traced(messages, None).await
+    }
+
+    async fn send_traced(
+        &self,
+        messages: &[&str],
+        traceparent: Option<&str>,
+    ) -> Result<Vec<Result<(), Refusal>>, QueueFault> {
+        let attributes = traceparent.map(attributes).transpose()?;
         let mut request = self.client.send_message_batch().queue_url(&self.url);
         for (index, message) in messages.iter().enumerate() {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(*message)
+                .set_message_attributes(attributes.clone())
                 .build();
             request = request.entries(entry.map_err(|error| QueueFault(error.to_string()))?);
         }
@@ -169,6 +194,13 @@ impl EntryQueue for SqsQueue {
         let [waiting, delayed, taken] = &numbers;
         Ok((number(waiting)? + number(delayed)?, number(taken)?))
     }
+}
+
+/// Beside a message. SQS counts them as part of it: 72 bytes, for which every send has room.
+fn attributes(traceparent: &str) -> Result<HashMap<String, MessageAttributeValue>, QueueFault> {
+    let value = MessageAttributeValue::builder().data_type("String").string_value(traceparent);
+    let value = value.build().map_err(|error| QueueFault(error.to_string()))?;
+    Ok(HashMap::from([(TRACEPARENT.to_owned(), value)]))
 }
 
 fn fault<E, R>(error: &SdkError<E, R>) -> QueueFault

@@ -11,6 +11,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use domain::TenantId;
+use traces::{Kind, Span, TraceContext, Traces};
 use tracing::{Level, event};
 use uuid::Uuid;
 
@@ -20,6 +21,20 @@ use crate::rates::Allowance;
 use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Methods that have a meaning everywhere.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::CONNECT,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
 
 /// Longest request id that is taken over.
 const REQUEST_ID_LEN_MAX: usize = 256;
@@ -98,15 +113,22 @@ pub(crate) struct RequestLog {
     /// Where that is the route, and nobody has to prove anything.
     probe: Option<&'static str>,
     started: Instant,
+    span: Span,
 }
 
 impl RequestLog {
     /// Makes the facts, for handlers to add to.
-    pub(crate) fn begin(request: &mut Request) -> Self {
+    pub(crate) fn begin(request: &mut Request, traces: &Traces) -> Self {
         let facts = Facts::of(request);
         request.extensions_mut().insert(facts.clone());
         let probe = routes::PROBES.into_iter().find(|path| *path == request.uri().path());
-        Self { facts, method: request.method().clone(), probe, started: Instant::now() }
+        let span = span(request, traces, probe.is_some());
+        Self { facts, method: request.method().clone(), probe, started: Instant::now(), span }
+    }
+
+    /// The request's span, for what is done on its behalf.
+    pub(crate) fn context(&self) -> Option<TraceContext> {
+        self.span.context()
     }
 
     /// Logs the event, counts it, and returns the request's id to the caller, and how it stands with
@@ -121,17 +143,58 @@ impl RequestLog {
             allowance.tell(headers);
         }
         let route = self.facts.0.route.get().map(MatchedPath::as_str).or(self.probe);
-        log(&self.facts, self.method.as_str(), route.unwrap_or_default(), response, self.started);
+        log(&self, route.unwrap_or_default(), response);
         let counted = route.unwrap_or(metrics::OTHER);
         let (requests, status) = (&metrics.requests, response.status().as_u16());
         requests.answered(counted, &self.method, status, self.started.elapsed());
         if let Some(note) = response.extensions().get::<ProblemNote>() {
             requests.refused(note.code);
         }
+        tell(self.span, &self.method, route, response);
     }
 }
 
-fn log(facts: &Facts, method: &str, route: &str, response: &Response, started: Instant) {
+/// A span of a request, in the trace of who sent it. Probes have none.
+fn span(request: &Request, traces: &Traces, is_probe: bool) -> Span {
+    if is_probe || !traces.is_on() {
+        return Span::default();
+    }
+    let mut given = request.headers().get_all(TRACEPARENT).iter();
+    let parent = match (given.next(), given.next()) {
+        (Some(only), None) => only.to_str().ok().and_then(TraceContext::parse),
+        _ => None,
+    };
+    traces.begin("request", Kind::Server, parent)
+}
+
+/// Says how the request went.
+fn tell(mut span: Span, method: &Method, route: Option<&str>, response: &Response) {
+    if !span.is_told() {
+        return;
+    }
+    // Any other is a word of the sender's.
+    let method = if METHODS.contains(method) { method.as_str() } else { "_OTHER" };
+    span.note("http.request.method", method.to_owned());
+    match route {
+        Some(route) => {
+            span.rename(format!("{method} {route}"));
+            span.note("http.route", route.to_owned());
+        }
+        None => span.rename(method.to_owned()),
+    }
+    let status = response.status().as_u16();
+    span.note("http.response.status_code", i64::from(status));
+    if let Some(note) = response.extensions().get::<ProblemNote>() {
+        span.note("error.type", note.code);
+        if status >= 500 {
+            span.fail(note.code);
+        }
+    }
+}
+
+fn log(log: &RequestLog, route: &str, response: &Response) {
+    let RequestLog { facts, method, started, .. } = log;
+    let trace_id = log.span.context().map(|context| context.trace_id());
     let status = response.status().as_u16();
     let note = response.extensions().get::<ProblemNote>();
     let problem = note.map(|note| note.code);
@@ -142,11 +205,12 @@ fn log(facts: &Facts, method: &str, route: &str, response: &Response, started: I
             event!(
                 $level,
                 request.id = facts.0.request_id.to_str().unwrap_or_default(),
-                http.method = method,
+                http.method = method.as_str(),
                 http.route = route,
                 http.status = status,
                 duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
                 tenant.id = tenant_id,
+                trace.id = trace_id,
                 entries = facts.0.entries.load(Ordering::Relaxed),
                 problem.code = problem,
                 problem.cause = cause,

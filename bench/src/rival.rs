@@ -129,6 +129,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         Bell::default(),
         api::streaming::Streams::default(),
         api::metrics::Metrics::default(),
+        traces::Traces::default(),
     );
     let secrets = GatewaySecrets::new(&[SecretString::from(GATEWAY_SECRET)]);
     Ok(App::new(Parts {
@@ -145,6 +146,7 @@ async fn app(url: &SecretString) -> anyhow::Result<App> {
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
         metrics: api::metrics::Metrics::default(),
+        traces: traces::Traces::default(),
     }))
 }
 

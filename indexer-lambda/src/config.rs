@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, bail};
 use search::{AuthChoice, IndexSettings, Login, Prefix};
+use traces::Collector;
 use url::Url;
 
 /// The index that the environment names.
@@ -11,6 +12,13 @@ pub async fn from_env() -> anyhow::Result<IndexSettings> {
     let auth = settings.login.auth(&settings.url).await;
     let auth = auth.context("AUDIT_SEARCH_AUTH: see AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD")?;
     Ok(IndexSettings { url: settings.url, auth, prefix: settings.prefix })
+}
+
+/// Where spans go, if anywhere.
+pub fn collector() -> anyhow::Result<Option<Collector>> {
+    let endpoint = std::env::var(traces::ENDPOINT).ok().filter(|value| !value.is_empty());
+    let headers = std::env::var(traces::HEADERS).unwrap_or_default();
+    endpoint.map(|endpoint| Collector::new(&endpoint, &headers)).transpose()
 }
 
 /// Which events to log.

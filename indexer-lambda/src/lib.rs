@@ -8,6 +8,7 @@
     expect(clippy::unwrap_used, reason = "a test that unwraps fails loudly, as it should")
 )]
 
+pub mod call;
 pub mod config;
 mod indexer;
 mod load;

@@ -124,7 +124,7 @@ def handed_on():
     return {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(("AUDIT_SEARCH_", "AUDIT_LOG_")) and value
+        if name.startswith(("AUDIT_SEARCH_", "AUDIT_LOG_", "OTEL_EXPORTER_OTLP_", "OTEL_TRACES_")) and value
     }
 
 

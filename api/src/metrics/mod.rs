@@ -15,6 +15,7 @@ mod relay;
 mod requests;
 mod rounds;
 mod snapshots;
+mod spans;
 mod state;
 mod streams;
 mod writing;
@@ -32,6 +33,7 @@ pub use self::made::Described;
 pub use self::relay::Relay;
 pub use self::requests::{OTHER, Requests};
 pub use self::rounds::{Rounds, Worker};
+pub use self::spans::Spans;
 pub use self::streams::Streams;
 pub use self::writing::Writing;
 
@@ -65,6 +67,8 @@ pub struct Inner {
     pub index: Index,
     /// What was watched.
     pub streams: Streams,
+    /// What became of spans.
+    pub spans: Spans,
     /// When workers last came to the end of a round.
     pub rounds: Rounds,
     state: State,
@@ -80,6 +84,7 @@ impl Default for Metrics {
         let (requests, writing) = (Requests::new(maker), Writing::new(maker));
         let (relay, index) = (Relay::new(maker), Index::new(maker));
         let (streams, rounds) = (Streams::new(maker), Rounds::new(maker));
+        let spans = Spans::new(maker);
         let (state, looked) = (State::new(maker), Looked::new(maker));
         let process = Process::new(maker);
         Self(Arc::new(Inner {
@@ -91,6 +96,7 @@ impl Default for Metrics {
             relay,
             index,
             streams,
+            spans,
             rounds,
             state,
             looked,

@@ -37,6 +37,7 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Courier<Q> {
     queue: Arc<Q>,
+    traceparent: Option<Arc<str>>,
     in_flight: JoinSet<(usize, Delivery)>,
     fates: Vec<Fate>,
     /// The last reason why something was not sent.
@@ -66,7 +67,13 @@ struct Delivery {
 impl<Q: EntryQueue> Courier<Q> {
     pub(super) fn new(queue: Arc<Q>) -> Self {
         let in_flight = JoinSet::new();
-        Self { queue, in_flight, fates: Vec::new(), trouble: None, is_away: false }
+        let fates = Vec::new();
+        Self { queue, traceparent: None, in_flight, fates, trouble: None, is_away: false }
+    }
+
+    /// Messages say which span they were sent in.
+    pub(super) fn traced(self, traceparent: Option<String>) -> Self {
+        Self { traceparent: traceparent.map(Arc::from), ..self }
     }
 
     /// Sends a parcel, as soon as few enough are on their way.
@@ -80,8 +87,10 @@ impl<Q: EntryQueue> Courier<Q> {
         if self.is_away {
             return;
         }
-        let queue = Arc::clone(&self.queue);
-        self.in_flight.spawn(async move { (parcel.first, deliver(&*queue, &parcel).await) });
+        let (queue, trace) = (Arc::clone(&self.queue), self.traceparent.clone());
+        self.in_flight.spawn(async move {
+            (parcel.first, deliver(&*queue, &parcel, trace.as_deref()).await)
+        });
     }
 
     /// Whether it is no use to send more for now.
@@ -112,7 +121,7 @@ impl<Q: EntryQueue> Courier<Q> {
 }
 
 /// Sends what of a parcel is not sent yet, until all is or there is no point.
-async fn deliver(queue: &impl EntryQueue, parcel: &Parcel) -> Delivery {
+async fn deliver(queue: &impl EntryQueue, parcel: &Parcel, trace: Option<&str>) -> Delivery {
     let deadline = Instant::now() + DELIVERY_TIMEOUT;
     let mut delivery = Delivery { fates: vec![Fate::Lost; parcel.messages.len()], trouble: None };
     for tried in 0..TRIES_MAX {
@@ -120,7 +129,7 @@ async fn deliver(queue: &impl EntryQueue, parcel: &Parcel) -> Delivery {
             let pause = TRY_AGAIN_AFTER * (1 << (tried - 1));
             sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
         }
-        let trying = delivery.try_again(queue, parcel);
+        let trying = delivery.try_again(queue, parcel, trace);
         if timeout_at(deadline, trying).await.is_err() {
             delivery.trouble = Some("no answer in time".to_owned());
             break;
@@ -133,12 +142,12 @@ async fn deliver(queue: &impl EntryQueue, parcel: &Parcel) -> Delivery {
 }
 
 impl Delivery {
-    async fn try_again(&mut self, queue: &impl EntryQueue, parcel: &Parcel) {
+    async fn try_again(&mut self, queue: &impl EntryQueue, parcel: &Parcel, trace: Option<&str>) {
         let left: Vec<usize> =
             (0..self.fates.len()).filter(|index| self.fates[*index] == Fate::Lost).collect();
         let messages: Vec<&str> =
             left.iter().map(|index| parcel.messages[*index].as_str()).collect();
-        match queue.send(&messages).await {
+        match queue.send_traced(&messages, trace).await {
             Ok(outcomes) => {
                 for (index, outcome) in left.into_iter().zip(outcomes) {
                     self.fates[index] = self.fate(outcome);

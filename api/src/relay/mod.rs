@@ -21,6 +21,7 @@ use std::time::Duration;
 use domain::TenantId;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use traces::{Kind, Span, TraceContext, Traces};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -83,6 +84,7 @@ pub struct Relay<Q> {
     /// Whether it was said that nothing can be sent.
     has_told: bool,
     metrics: Metrics,
+    traces: Traces,
 }
 
 /// How a round went.
@@ -115,6 +117,7 @@ impl<Q: EntryQueue> Relay<Q> {
             failures: 0,
             has_told: false,
             metrics: Metrics::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -122,6 +125,12 @@ impl<Q: EntryQueue> Relay<Q> {
     #[must_use]
     pub fn counted(self, metrics: Metrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// Tells where its passes belong in traces.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Works until it is stopped; what it has begun is finished first.
@@ -252,8 +261,17 @@ impl<Q: EntryQueue> Relay<Q> {
     ) -> sqlx::Result<Round> {
         let begun = Instant::now();
         loop {
+            let (mut span, traced) = self.span(&leases);
+            let traceparent = span.context().map(|context| context.traceparent());
             let pass = Pass::new(&self.store, Arc::clone(&self.queue), self.send_bytes_max);
+            let pass = pass.traced(traceparent);
             let done = pass.run(&leases, &self.apart, begun, &mut self.entry_bytes).await;
+            span.count("audit.entries.sent", usize::try_from(done.sent).unwrap_or(usize::MAX));
+            if !done.troubled.is_empty() {
+                span.fail("not_all_sent");
+            }
+            drop(span);
+            self.bell.give_back(traced.into_iter().filter(|(id, _)| done.has_left(id)));
             leases = cursors::advance(&self.store.worker, self.replica, &done.moves).await?;
             leases.retain(|lease| !done.troubled.contains(&lease.tenant_id));
             self.heed(&done);
@@ -274,6 +292,21 @@ impl<Q: EntryQueue> Relay<Q> {
                 return Ok(Round::Done);
             }
         }
+    }
+
+    /// Of a pass over logs, where one of them was written to in a trace that is known here.
+    fn span(&self, leases: &[Lease]) -> (Span, Vec<(TenantId, TraceContext)>) {
+        if !self.traces.is_on() {
+            return (Span::default(), Vec::new());
+        }
+        let traced = self.bell.take_traces(leases.iter().map(|lease| lease.tenant_id));
+        let mut behind: Vec<TraceContext> = Vec::new();
+        for (_, context) in &traced {
+            if !behind.contains(context) {
+                behind.push(context.clone());
+            }
+        }
+        (self.traces.follow("relay", Kind::Producer, behind), traced)
     }
 
     /// Sets logs apart whose entries the queue refuses, and tells what went wrong.

@@ -58,6 +58,14 @@ pub(super) struct Done {
     pub(super) sent: u64,
 }
 
+impl Done {
+    /// Whether a log has entries that a later pass may send.
+    pub(super) fn has_left(&self, tenant_id: &TenantId) -> bool {
+        let is_troubled = self.troubled.contains(tenant_id) && !self.refused.contains(tenant_id);
+        is_troubled || self.unserved.contains(tenant_id)
+    }
+}
+
 /// A log's entries as messages hold them, one behind the other.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
@@ -70,6 +78,11 @@ impl<'s, Q: EntryQueue> Pass<'s, Q> {
     pub(super) fn new(store: &'s Store, queue: Arc<Q>, send_bytes_max: usize) -> Self {
         let packer = Packer::new(send_bytes_max);
         Self { store, packer, courier: Courier::new(queue), done: Done::default() }
+    }
+
+    /// Messages say which span they were sent in.
+    pub(super) fn traced(self, traceparent: Option<String>) -> Self {
+        Self { courier: self.courier.traced(traceparent), ..self }
     }
 
     /// Sends a share of each log; those apart in messages of their own.

@@ -35,18 +35,23 @@ const COMPRESSED_BYTES_MIN: u64 = 1_024;
 
 /// Around every route.
 pub(super) async fn serve(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let log = RequestLog::begin(&mut request);
-    let (mut request, rest) = linger::lend(request);
-    let mut response = match prove(&app, &mut request).await {
+    let log = RequestLog::begin(&mut request, &app.traces);
+    let (request, rest) = linger::lend(request);
+    let answering = answer_proven(&app, request, next);
+    let mut response = traces::within(log.context(), answering).await;
+    rest.discard();
+    log.end(&mut response, &app.metrics);
+    response
+}
+
+async fn answer_proven(app: &App, mut request: Request, next: Next) -> Response {
+    match prove(app, &mut request).await {
         Ok(()) => answer(request, next).await,
         Err(error) => {
             drop(request);
             error.into_response()
         }
-    };
-    rest.discard();
-    log.end(&mut response, &app.metrics);
-    response
+    }
 }
 
 /// Lets nobody below the base without a proof, not even to learn which routes there are.

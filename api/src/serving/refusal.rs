@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use traces::Traces;
 
 use super::places::Full;
 use crate::error::ApiError;
@@ -55,9 +56,10 @@ impl Refusals {
     }
 }
 
-/// A request like any other: it has an id and an event, and is counted.
+/// A request like any other: it has an id and an event, and is counted. Only a span it has none: there
+/// may be a flood of them.
 fn refuse(request: Request<Incoming>, full: Full, metrics: &Metrics) -> Response {
-    let log = RequestLog::begin(&mut request.map(Body::new));
+    let log = RequestLog::begin(&mut request.map(Body::new), &Traces::default());
     let mut response = ApiError::from(full).into_response();
     log.end(&mut response, metrics);
     response

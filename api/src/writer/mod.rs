@@ -17,6 +17,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use traces::{Kind, Span, Traces};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -137,6 +138,7 @@ impl LogWriter {
         bell: Bell,
         streams: Streams,
         metrics: Metrics,
+        traces: Traces,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -147,6 +149,7 @@ impl LogWriter {
             bell,
             streams,
             metrics,
+            traces,
             session: None,
             sessions: 0,
             used_at: Instant::now(),
@@ -197,6 +200,7 @@ struct Writer {
     /// The same for those who watch.
     streams: Streams,
     metrics: Metrics,
+    traces: Traces,
     session: Option<PgConnection>,
     /// How many there have been.
     sessions: u64,
@@ -224,10 +228,15 @@ impl Writer {
         let mut parts = vec![batch];
         while let Some(batch) = parts.pop() {
             let started = Instant::now();
+            let mut span = self.span(&batch);
             let called = self.call(&batch, batch.skip_held).await;
             if let Err(fault) = &called {
                 self.metrics.writing.failed(*fault);
+                span.fail(fault.as_str());
+            } else {
+                self.bell.trace(batch.traced(), span.context());
             }
+            drop(span);
             match called {
                 Ok(outcomes) => self.answer(batch, outcomes),
                 Err(Fault::Refused) if batch.requests.len() > 1 => parts.extend(batch.halve()),
@@ -282,6 +291,14 @@ impl Writer {
             }
             pending.answer(Some(outcome));
         }
+    }
+
+    /// Of a call for a batch, where one of its requests is traced.
+    fn span(&self, batch: &Batch) -> Span {
+        let mut span = self.traces.follow("append", Kind::Internal, batch.traces());
+        span.count("audit.batch.requests", batch.requests.len());
+        span.count("audit.batch.entries", batch.entries());
+        span
     }
 
     /// Counts what is in the log now.

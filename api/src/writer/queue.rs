@@ -10,6 +10,7 @@ use std::time::Duration;
 use domain::{ENTRIES_MAX, NewEntry, TenantId};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use traces::TraceContext;
 
 use super::{AppendError, Appended, Request};
 use crate::admission::Permit;
@@ -32,6 +33,8 @@ pub(super) struct Pending {
     /// What its entries weigh.
     bytes: usize,
     queued_at: Instant,
+    /// The span that it is written on behalf of.
+    trace: Option<TraceContext>,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     /// Its share of the memory, held until it is answered even if nobody waits any more.
     _permit: Arc<Permit>,
@@ -44,7 +47,9 @@ impl Pending {
         permit: Arc<Permit>,
     ) -> Self {
         let bytes = request.entries.iter().map(NewEntry::weight).sum();
-        Self { request, bytes, queued_at: Instant::now(), reply, _permit: permit }
+        let trace = traces::current().filter(TraceContext::is_sampled);
+        let queued_at = Instant::now();
+        Self { request, bytes, queued_at, trace, reply, _permit: permit }
     }
 
     /// As `append` takes it.
@@ -104,6 +109,17 @@ impl Batch {
     /// Whose requests they are.
     pub(super) fn tenants(&self) -> impl Iterator<Item = TenantId> {
         self.requests.iter().map(|pending| pending.request.tenant_id)
+    }
+
+    /// The spans that it is written on behalf of.
+    pub(super) fn traces(&self) -> impl Iterator<Item = TraceContext> {
+        self.requests.iter().filter_map(|pending| pending.trace.clone())
+    }
+
+    /// The tenants that are written to on behalf of one.
+    pub(super) fn traced(&self) -> impl Iterator<Item = TenantId> {
+        let requests = self.requests.iter().filter(|pending| pending.trace.is_some());
+        requests.map(|pending| pending.request.tenant_id)
     }
 
     /// How many entries it has.

@@ -57,6 +57,7 @@ async fn panicking() -> String {
         Bell::default(),
         api::streaming::Streams::default(),
         api::metrics::Metrics::default(),
+        traces::Traces::default(),
     );
     let app = App::new(Parts {
         writer,
@@ -72,6 +73,7 @@ async fn panicking() -> String {
         reads: api::reads::Reads::default(),
         streams: api::streaming::Streams::default(),
         metrics: api::metrics::Metrics::default(),
+        traces: traces::Traces::default(),
     });
     let panics = || async { panic!("planted panic") as &'static str };
     let service = routes::around(Router::new().route("/api/v1/panics", get(panics)), app);

@@ -41,6 +41,7 @@ mod searching;
 mod sessions;
 mod settings;
 mod shedding;
+mod spans;
 mod statistics;
 mod stream;
 mod stream_hunt;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -45,6 +46,9 @@ pub const DEV_TENANT: TenantId =
 /// How long PostgreSQL may take to show itself at the start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a stop waits for the last spans to be sent.
+const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Connections for reading that metrics have.
 const LOOK_CONNECTIONS: u32 = 1;
 
@@ -75,6 +79,8 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     args.check_dev_bind().context(WrongSettings)?;
     let admin = admin_listener(args).await?;
+    let metrics = Metrics::default();
+    let traces = traces(args, &metrics)?;
     let urls = args.database.urls().context(WrongSettings)?;
     let tls = tls(args).await.context(WrongSettings)?;
     let store = Store::new(&urls, args.reader_connections).context(WrongSettings)?;
@@ -94,8 +100,7 @@ pub async fn serve(
     let streams = Streams::new(&args.stream, args.reader_connections);
     let upkeep_called = Arc::new(Notify::new());
     let bell = if queue.is_some() { Bell::heard() } else { Bell::default() };
-    let metrics = Metrics::default();
-    let mut workers = Workers::new(metrics.clone());
+    let mut workers = Workers::new(metrics.clone(), traces.clone());
     workers.start_upkeep(args, &store, profile, &upkeep_called);
     workers.start_relay(&urls, queue.clone(), bell.clone()).await?;
     workers.start_tailer(&urls, &streams)?;
@@ -115,6 +120,7 @@ pub async fn serve(
         bell,
         streams.clone(),
         metrics.clone(),
+        traces.clone(),
     );
 
     let app = App::new(Parts {
@@ -138,6 +144,7 @@ pub async fn serve(
         reads: Reads::default(),
         streams,
         metrics,
+        traces: traces.clone(),
     });
     let told = CancellationToken::new();
     let telling =
@@ -165,6 +172,7 @@ pub async fn serve(
         error!("queued entries could not be written in time; their callers have no 201");
     }
     workers.stop().await;
+    traces.flush(TRACES_TIMEOUT).await;
     told.cancel();
     if let Some(telling) = telling {
         let _ = telling.await;
@@ -173,6 +181,15 @@ pub async fn serve(
     let _ = timeout(Duration::from_secs(2), closing).await;
     info!("stopped");
     Ok(())
+}
+
+/// Where spans go, if anywhere.
+fn traces(args: &ServeArgs, metrics: &Metrics) -> anyhow::Result<Traces> {
+    let collector = args.traces.collector().context(WrongSettings)?;
+    let Some(collector) = collector else { return Ok(Traces::default()) };
+    let metrics = metrics.clone();
+    let count: traces::Count = Arc::new(move |fate, spans| metrics.spans.ended(fate, spans));
+    Traces::start(collector, "audit-log", env!("CARGO_PKG_VERSION"), &count)
 }
 
 /// Where operators look, if they do.

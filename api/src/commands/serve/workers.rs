@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing::{error, warn};
 
 use crate::app::App;
@@ -44,12 +45,13 @@ pub(super) struct Workers {
     tasks: JoinSet<()>,
     stop: CancellationToken,
     metrics: Metrics,
+    traces: Traces,
 }
 
 impl Workers {
     /// None yet.
-    pub(super) fn new(metrics: Metrics) -> Self {
-        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), metrics }
+    pub(super) fn new(metrics: Metrics, traces: Traces) -> Self {
+        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), metrics, traces }
     }
 
     /// Keeps partitions, retention and counts.
@@ -90,10 +92,11 @@ impl Workers {
             store.worker.close().await;
             return Ok(());
         };
-        let metrics = self.begin(Worker::Relay);
+        let (metrics, traces) = (self.begin(Worker::Relay), self.traces.clone());
         self.keep("relay", move |stop| {
             Relay::new(store.clone(), Arc::clone(&queue), send_bytes_max, bell.clone())
                 .counted(metrics.clone())
+                .traced(traces.clone())
                 .run(stop)
         });
         Ok(())

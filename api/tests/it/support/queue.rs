@@ -75,6 +75,19 @@ impl TestQueue {
         Arc::new(SqsQueue::with_config(&url, &aws_config(endpoint).await).unwrap())
     }
 
+    /// What its messages say beside their bodies, which stay in it, hidden.
+    pub(crate) async fn traceparents(&self) -> Vec<Option<String>> {
+        let receiving = self.client.receive_message().queue_url(&self.url);
+        let receiving = receiving.message_attribute_names("All").max_number_of_messages(10);
+        let messages = receiving.send().await.unwrap().messages.unwrap_or_default();
+        let said = messages.into_iter().map(|message| {
+            let attributes = message.message_attributes.unwrap_or_default();
+            assert!(attributes.keys().all(|name| name == "traceparent"), "{attributes:?}");
+            attributes.into_values().next().and_then(|value| value.string_value)
+        });
+        said.collect()
+    }
+
     /// Takes what is in it out.
     pub(crate) async fn take(&self) -> Vec<String> {
         let mut taken = Vec::new();
