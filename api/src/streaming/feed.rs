@@ -32,7 +32,7 @@ pub const KEPT_FOR: Duration = Duration::from_secs(10);
 const ENTRIES_A_MS: u64 = 5;
 
 /// The longest such quiet.
-const QUIET_MAX: Duration = Duration::from_millis(80);
+const QUIET_MAX: Duration = Duration::from_millis(120);
 
 /// What an entry takes beside its texts, with its frame.
 const ITEM_BYTES: usize = 1_024;

@@ -104,13 +104,14 @@ impl Tailer {
         read.map(|read| told + read)
     }
 
-    /// Reads what is new in one log; how many entries that is.
+    /// Reads what is new in one log; how many entries that is, or none when there are more, which
+    /// are read without a rest.
     async fn read(&self, feed: Arc<Feed>) -> sqlx::Result<u64> {
         let read = self.read_piece(&feed).await;
         if !matches!(read, Ok((_, true))) {
             self.streams.mark(feed.tenant_id, Watched::READ);
         }
-        read.map(|(entries, _)| entries)
+        read.map(|(entries, is_all)| if is_all { entries } else { 0 })
     }
 
     /// So many entries, and whether those are all.
