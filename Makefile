@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check fmt documents soak bench bench-read bench-search bench-stream bench-overload coverage fuzz sbom clean-data
+.PHONY: help run up down test check fmt documents soak campaign bench bench-read bench-search bench-stream bench-overload coverage fuzz sbom clean-data
 AUDIT_DATA_DIR ?= data
 export AUDIT_DATA_DIR
 
@@ -32,6 +32,13 @@ documents: ## docs/openapi.json, the Postman collection and the .http file anew,
 
 soak: ## the long tests in full, built for release
 	@dev/test.sh --soak
+
+campaign: SEEDS ?= 200
+campaign: REPORT := $(abspath $(AUDIT_DATA_DIR))/campaign/report.md
+campaign: ## faults of all kinds against the whole shape, SEEDS=200 of them, and a report
+	@mkdir -p '$(dir $(REPORT))'
+	@AUDIT_TEST_SOAK=1 AUDIT_TEST_SEEDS='$(SEEDS)' AUDIT_TEST_CAMPAIGN_REPORT='$(REPORT)' \
+	  dev/test.sh --test it campaign:: -- --nocapture; code=$$?; echo 'report: $(REPORT)'; exit $$code
 
 bench: ## the benchmark of writing, on a release build and a PostgreSQL of its own
 	@dev/bench.sh

@@ -4,6 +4,7 @@
 mod bad_input;
 mod board;
 mod bodies;
+mod campaign;
 mod chunks;
 mod clock;
 mod connections;

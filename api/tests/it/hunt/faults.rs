@@ -31,9 +31,6 @@ const STARVED_MIN: u64 = 10;
 const SENT_WITHIN: Duration = Duration::from_secs(30);
 const DEAD_WITHIN: Duration = Duration::from_secs(90);
 
-/// How soon a process is gone that was killed.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
-
 /// How often each fault was, and how long it took in all.
 #[derive(Debug, Default)]
 pub(super) struct Tally(BTreeMap<String, (u64, Duration)>);
@@ -149,7 +146,7 @@ pub(super) async fn strike_parts(parts: &Parts, way: &Way, rng: &mut SmallRng) -
 async fn strike_part(fault: OfParts, parts: &Parts, way: &Way, rng: &mut SmallRng) {
     match fault {
         OfParts::KillEmulator => {
-            kill(parts.emulator.pid().await).await;
+            parts.emulator.pid().await.end().await;
             way.shuffler.forget();
             sleep(some(rng, AWAY_MS)).await;
             parts.emulator.start_again().await;
@@ -160,7 +157,7 @@ async fn strike_part(fault: OfParts, parts: &Parts, way: &Way, rng: &mut SmallRn
             sleep(some(rng, PAUSE_MS)).await;
         }
         OfParts::KillOpenSearch => {
-            kill(parts.opensearch.pid().await).await;
+            parts.opensearch.pid().await.end().await;
             sleep(some(rng, AWAY_MS)).await;
             parts.opensearch.start_again().await;
         }
@@ -169,7 +166,7 @@ async fn strike_part(fault: OfParts, parts: &Parts, way: &Way, rng: &mut SmallRn
             sleep(some(rng, PAUSE_MS)).await;
         }
         OfParts::Starve => {
-            kill(parts.opensearch.pid().await).await;
+            parts.opensearch.pid().await.end().await;
             starve(way).await;
             parts.opensearch.start_again().await;
         }
@@ -193,12 +190,6 @@ async fn starve(way: &Way) {
         way.dead_letters().await >= dead + starving
     })
     .await;
-}
-
-/// `kill -9`, and waits until it is gone, so that its port is free.
-async fn kill(pid: Pid) {
-    pid.kill_if_there();
-    eventually("what was killed is gone", GONE_WITHIN, async || !pid.runs()).await;
 }
 
 fn some(rng: &mut SmallRng, ms: std::ops::Range<u64>) -> Duration {

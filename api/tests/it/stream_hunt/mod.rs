@@ -7,11 +7,9 @@
 //! with one seed and fewer clients, `AUDIT_TEST_SOAK=1` with 200 clients, 2,000 entries a second and
 //! more seeds; `AUDIT_TEST_SEED` repeats one.
 
-mod connection;
 mod faults;
 mod verdict;
 mod watchers;
-mod wishes;
 mod writers;
 
 use std::sync::Arc;
@@ -26,12 +24,12 @@ use tokio::task::JoinSet;
 
 use self::verdict::Truth;
 use self::watchers::{Manner, Seen, Watcher};
-use self::wishes::WISHES;
 use self::writers::Writers;
 use crate::support::app::identity;
 use crate::support::database::TestDb;
 use crate::support::seeds;
 use crate::support::service::Service;
+use crate::support::wishes::WISHES;
 
 const REPLICAS: usize = 2;
 const TENANTS: usize = 4;

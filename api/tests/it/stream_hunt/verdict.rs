@@ -12,8 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
-use super::wishes::WISHES;
 use crate::support::app::identity;
+use crate::support::wishes::WISHES;
 
 /// How long a page may be refused.
 const PAGE_WITHIN: Duration = Duration::from_secs(20);

@@ -10,11 +10,11 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connection::{Asked, Came, Connection, Frame};
 use super::faults::some;
 use super::verdict::{Entry, Truth};
-use super::wishes::WISHES;
+use crate::support::connection::{Asked, Came, Connection, Frame};
 use crate::support::seeds;
+use crate::support::wishes::WISHES;
 
 /// How soon after all is over something more must come to who lacks something, again and again.
 const MORE_WITHIN: Duration = Duration::from_secs(20);

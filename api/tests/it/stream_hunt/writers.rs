@@ -11,8 +11,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::{Size, wishes};
+use super::Size;
 use crate::support::app::identity;
+use crate::support::wishes;
 
 /// Bulks of a log in a second.
 const BULKS_A_SECOND: usize = 10;

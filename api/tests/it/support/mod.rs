@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod collector;
 pub(crate) mod command;
+pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod deployed;
 pub(crate) mod events;
@@ -29,6 +30,7 @@ pub(crate) mod streamer;
 pub(crate) mod switch;
 pub(crate) mod timescale;
 pub(crate) mod way;
+pub(crate) mod wishes;
 
 use std::time::{Duration, Instant};
 

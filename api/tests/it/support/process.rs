@@ -3,6 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::eventually;
+
+/// How soon a process is gone that was killed.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
 /// A process to send signals to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pid(pub(crate) u32);
@@ -33,11 +38,22 @@ impl Pid {
         self.send("KILL");
     }
 
+    /// `kill -9`, and waits until it is gone, so that its port is free.
+    pub(crate) async fn end(self) {
+        self.kill_if_there();
+        eventually("what was killed is gone", GONE_WITHIN, async || !self.runs()).await;
+    }
+
     /// Whether it has not ended, though nobody may have asked how it did.
+    ///
+    /// All its threads are looked at: while one is still ending, the port is taken.
     pub(crate) fn runs(self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
-        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        !(state.is_empty() || state.starts_with(['Z', 'X']))
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.0)) else { return false };
+        threads.filter_map(Result::ok).any(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            !(state.is_empty() || state.starts_with(['Z', 'X']))
+        })
     }
 
     fn signal(self, name: &str) {

@@ -1,7 +1,8 @@
 //! The network between a service and PostgreSQL, or a client and a service: it can be cut and fall silent.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
@@ -31,6 +32,10 @@ struct Network {
     era: Mutex<Arc<Era>>,
     /// How many bytes may still pass each way before all connections are cut.
     left: [AtomicI64; 2],
+    /// Whether nobody gets through.
+    closed: AtomicBool,
+    /// How long each piece is held back.
+    delay_ms: AtomicU64,
 }
 
 /// What connections made in the same span of time have in common.
@@ -72,6 +77,8 @@ impl Proxy {
             server,
             era: Mutex::default(),
             left: [AtomicI64::new(i64::MAX), AtomicI64::new(i64::MAX)],
+            closed: AtomicBool::new(false),
+            delay_ms: AtomicU64::new(0),
         });
         let url = url(listener.local_addr().unwrap().port());
         let accepting = tokio::spawn(Arc::clone(&network).accept(listener));
@@ -88,8 +95,22 @@ impl Proxy {
         self.network.left[way as usize].store(bytes, Ordering::Relaxed);
     }
 
-    /// Cuts nothing from now on.
+    /// Cuts every connection and lets no new one through.
+    pub(crate) fn close(&self) {
+        self.network.closed.store(true, Ordering::Relaxed);
+        self.cut();
+    }
+
+    /// Holds back each piece that goes either way.
+    pub(crate) fn slow(&self, by: Duration) {
+        let delay_ms = u64::try_from(by.as_millis()).unwrap();
+        self.network.delay_ms.store(delay_ms, Ordering::Relaxed);
+    }
+
+    /// Cuts, closes and slows nothing from now on.
     pub(crate) fn mend(&self) {
+        self.network.closed.store(false, Ordering::Relaxed);
+        self.network.delay_ms.store(0, Ordering::Relaxed);
         for left in &self.network.left {
             left.store(i64::MAX, Ordering::Relaxed);
         }
@@ -114,6 +135,9 @@ impl Network {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
             let (service, _) = listener.accept().await.unwrap();
+            if self.closed.load(Ordering::Relaxed) {
+                continue;
+            }
             let era = Arc::clone(&*self.era.lock().unwrap());
             let network = Arc::clone(&self);
             tokio::spawn(async move {
@@ -138,6 +162,10 @@ impl Network {
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
             if matches!(way, Way::ToService) && era.silent.load(Ordering::Relaxed) {
                 continue;
+            }
+            let delay_ms = self.delay_ms.load(Ordering::Relaxed);
+            if delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             }
             let passes = self.spend(way, read);
             if to.write_all(&buffer[..passes]).await.is_err() {

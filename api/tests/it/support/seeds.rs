@@ -20,6 +20,11 @@ pub(crate) fn seed(scenario: &str) -> u64 {
     seed
 }
 
+/// How many seeds were asked for, if somebody did.
+pub(crate) fn wanted(otherwise: usize) -> usize {
+    number(SEEDS_MAX).unwrap_or(otherwise)
+}
+
 fn named() -> Option<u64> {
     number(SEED)
 }

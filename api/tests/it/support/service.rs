@@ -3,17 +3,24 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use tempfile::TempDir;
 
 use super::app::SECRET;
 use super::process::Pid;
-use super::{eventually, said};
+use super::said;
 
 /// How long a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a start may take while things break that it needs, and one look whether it is ready.
+const BACK_WITHIN: Duration = Duration::from_mins(1);
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two looks at a process.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Where ports are taken from: below those that systems give to outgoing connections, so that
 /// none of those takes a port while a service that will come back is away.
@@ -66,13 +73,37 @@ impl Service {
         self.until_ready().await;
     }
 
+    /// Starts it again until it stays, however often it ends for want of what it needs.
+    pub(crate) async fn bring_back(&mut self) {
+        let deadline = Instant::now() + BACK_WITHIN;
+        while !self.is_ready_or_ends(BACK_WITHIN).await {
+            assert!(Instant::now() < deadline, "the service does not come back");
+            self.child = spawn(self.port, &self.url, &self.settings, &self.folder);
+        }
+    }
+
+    /// Whether it is ready, as soon as it is that or has ended.
+    async fn is_ready_or_ends(&mut self, within: Duration) -> bool {
+        let (client, ready) = (reqwest::Client::new(), format!("{}/readyz", self.base));
+        let deadline = Instant::now() + within;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "not within {within:?}: the service is ready");
+            let asking = client.get(&ready).timeout(READY_WITHIN).send().await;
+            if asking.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                return true;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        false
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let child = std::cell::RefCell::new(&mut self.child);
-        eventually("the service ends", PATIENCE, async || {
-            child.borrow_mut().try_wait().unwrap().is_some()
-        })
-        .await;
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: the service ends");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         self.child.wait().unwrap()
     }
 
@@ -82,16 +113,8 @@ impl Service {
     }
 
     async fn until_ready(&mut self) {
-        let client = reqwest::Client::new();
-        let ready = format!("{}/readyz", self.base);
-        let child = std::cell::RefCell::new(&mut self.child);
-        eventually("the service is ready", PATIENCE, async || {
-            let ended = child.borrow_mut().try_wait().unwrap();
-            assert!(ended.is_none(), "the service ended instead of starting: {ended:?}");
-            let answer = client.get(&ready).send().await;
-            answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
-        })
-        .await;
+        let ready = self.is_ready_or_ends(PATIENCE).await;
+        assert!(ready, "the service ended instead of starting: {:?}", self.child.try_wait());
     }
 }
 

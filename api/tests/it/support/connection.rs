@@ -14,36 +14,36 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::support::app::identity;
+use super::app::identity;
 
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// See the module.
-pub(super) enum Connection {
+pub(crate) enum Connection {
     Socket(Box<WebSocketStream<TcpStream>>),
     Events(Events),
 }
 
 /// A body of events, and what of it has not been read.
-pub(super) struct Events {
+pub(crate) struct Events {
     answer: reqwest::Response,
     unread: Vec<u8>,
 }
 
 /// Whom a client asks, and for what.
-pub(super) struct Asked<'a> {
-    pub(super) base: &'a str,
-    pub(super) tenant_id: TenantId,
-    pub(super) query: &'a str,
-    pub(super) cursor: Option<&'a str>,
+pub(crate) struct Asked<'a> {
+    pub(crate) base: &'a str,
+    pub(crate) tenant_id: TenantId,
+    pub(crate) query: &'a str,
+    pub(crate) cursor: Option<&'a str>,
     /// Of the system, for who shall be slow; `None`: as it is.
-    pub(super) buffer_bytes: Option<u32>,
+    pub(crate) buffer_bytes: Option<u32>,
 }
 
 /// What came.
 #[derive(Debug)]
-pub(super) enum Came {
+pub(crate) enum Came {
     Frame(Frame),
     /// With a close code; an event stream has none.
     End(Option<u16>),
@@ -51,17 +51,20 @@ pub(super) enum Came {
 
 /// A frame, as far as it matters here.
 #[derive(Debug, Deserialize)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) cursor: Option<String>,
-    pub(super) code: Option<String>,
-    pub(super) data: Option<Box<RawValue>>,
+    pub(crate) kind: String,
+    pub(crate) cursor: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) from_seq: Option<i64>,
+    pub(crate) to_seq: Option<i64>,
+    pub(crate) reason: Option<String>,
+    pub(crate) data: Option<Box<RawValue>>,
 }
 
 impl Connection {
     /// Connects; `None`: nobody is there, or has no time.
-    pub(super) async fn open(asked: &Asked<'_>, events: bool) -> Option<Self> {
+    pub(crate) async fn open(asked: &Asked<'_>, events: bool) -> Option<Self> {
         let opening = async {
             if events { Self::open_events(asked).await } else { Self::open_socket(asked).await }
         };
@@ -107,7 +110,7 @@ impl Connection {
     }
 
     /// What comes next; nothing is lost when somebody stops waiting.
-    pub(super) async fn next(&mut self) -> Came {
+    pub(crate) async fn next(&mut self) -> Came {
         match self {
             Self::Events(events) => events.next().await,
             Self::Socket(socket) => loop {
@@ -126,7 +129,7 @@ impl Connection {
     }
 
     /// Says something, where that is possible; it may be gone by now.
-    pub(super) async fn say(&mut self, message: &str) {
+    pub(crate) async fn say(&mut self, message: &str) {
         if let Self::Socket(socket) = self {
             let _ = socket.send(Message::text(message)).await;
         }

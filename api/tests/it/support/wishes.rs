@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 /// Words of messages; none begins like another.
-pub(super) const WORDS: [&str; 5] = ["refund", "denied", "login", "paid", "export"];
+pub(crate) const WORDS: [&str; 5] = ["refund", "denied", "login", "paid", "export"];
 
 /// A filter, and whether an entry passes it.
-pub(super) struct Wish {
-    pub(super) query: &'static str,
-    pub(super) wants: fn(&Value) -> bool,
+pub(crate) struct Wish {
+    pub(crate) query: &'static str,
+    pub(crate) wants: fn(&Value) -> bool,
 }
 
-pub(super) const WISHES: &[Wish] = &[
+pub(crate) const WISHES: &[Wish] = &[
     Wish { query: "", wants: |_| true },
     Wish {
         query: "severity=ERROR&severity=CRITICAL",
@@ -39,14 +39,14 @@ pub(super) const WISHES: &[Wish] = &[
 
 impl Wish {
     /// Whether an entry is to come.
-    pub(super) fn lets_pass(&self, entry: &Value) -> bool {
+    pub(crate) fn lets_pass(&self, entry: &Value) -> bool {
         let own = is(entry, "resource_type", &["audit_log"]);
         if own { self.query == "include_self=true" } else { (self.wants)(entry) }
     }
 }
 
 /// An entry that some wishes want.
-pub(super) fn entry(dice: u64) -> Value {
+pub(crate) fn entry(dice: u64) -> Value {
     let one_of = |words: &[&str], shift: u64| {
         let at = (dice >> shift) % words.len() as u64;
         words[usize::try_from(at).unwrap_or_default()].to_owned()
