@@ -81,6 +81,11 @@ mod tests {
 
     const GIVEN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+    /// What looks like one, what nearly does, and what does not.
+    const FORMS: &str = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.{0,9})?\
+        |[0-9a-fé-]{50,58}\
+        |.{0,60}";
+
     #[test]
     fn what_is_read_is_handed_on_as_it_was() {
         for flags in ["00", "01"] {
@@ -123,6 +128,18 @@ mod tests {
             &format!("0{}", "é".repeat(27)),
         ] {
             assert_eq!(TraceContext::parse(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Senders send anything: nothing of it panics, and what is read says what it said.
+        #[test]
+        fn what_is_read_is_what_was_written(text in FORMS) {
+            if let Some(read) = TraceContext::parse(&text) {
+                let again = read.traceparent();
+                proptest::prop_assert_eq!(&again[2..53], &text[2..53]);
+                proptest::prop_assert_eq!(TraceContext::parse(&again), Some(read));
+            }
         }
     }
 

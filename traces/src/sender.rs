@@ -38,7 +38,7 @@ pub(crate) struct Sender {
 enum Trouble {
     /// The collector has said so.
     Answer(StatusCode),
-    Http(reqwest::Error),
+    Http(String),
 }
 
 impl Sender {
@@ -94,14 +94,17 @@ impl Sender {
 
 impl Trouble {
     fn http(error: reqwest::Error) -> Self {
-        Self::Http(error.without_url())
+        Self::Http(if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else {
+            format!("{:#}", anyhow::Error::new(error.without_url()))
+        })
     }
 
-    fn facts(&self) -> (Option<u16>, Option<String>) {
+    fn facts(&self) -> (Option<u16>, Option<&str>) {
         match self {
             Self::Answer(status) => (Some(status.as_u16()), None),
-            Self::Http(error) if error.is_timeout() => (None, Some("no answer in time".to_owned())),
-            Self::Http(error) => (None, Some(error.to_string())),
+            Self::Http(error) => (None, Some(error)),
         }
     }
 }

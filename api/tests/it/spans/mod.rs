@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::TenantId;
 use reqwest::Method;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::relay::restarts::make_tenant;
 use crate::support::app::{TestApp, entry, identity, send};
@@ -56,11 +57,12 @@ fn named<'s>(spans: &'s [Sent], name: &str) -> &'s Sent {
 }
 
 /// Records an entry, as a request with this `traceparent`.
-async fn record(base: &str, tenant_id: TenantId, traceparent: &str) {
+async fn record(base: &str, tenant_id: TenantId, traceparent: &str) -> Uuid {
     let request = reqwest::Client::new().post(format!("{base}/api/v1/logs"));
     let request = request.headers(identity(Some(tenant_id), "user"));
     let request = request.header("traceparent", traceparent);
-    send(request.json(&entry(json!({ "message": "planted message" })))).await.created();
+    let answer = send(request.json(&entry(json!({ "message": "planted message" })))).await;
+    answer.created().body["id"].as_str().unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,6 +98,27 @@ async fn a_request_is_one_trace_from_its_sender_into_the_index() {
     let told = format!("{:?}", collector.spans());
     for confident in ["planted", "alice", &tenant_id.to_string()] {
         assert!(!told.contains(confident), "{confident}: {told}");
+    }
+}
+
+/// The index is worth more than its traces.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lambda_indexes_whatever_is_wrong_with_its_collector() {
+    let collector = Collector::start().await;
+    let silent = Switch::before(&collector.url).await;
+    silent.set(Mode::Hang);
+    for wrong in ["nonsense", &silent.url] {
+        let fan_out = FanOut::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]).await;
+        let db = TestDb::new().await;
+        let traced = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())];
+        let settings = [&settings(&fan_out.queue_url, &fan_out.url)[..], &traced].concat();
+        let service = Service::start(&db.url(), &settings).await;
+        let tenant_id = make_tenant(&reqwest::Client::new(), &service.base).await;
+        let id = record(&service.base, tenant_id, &Given::new().header()).await;
+        eventually("it is indexed, and its message done", PATIENCE, async || {
+            !fan_out.find(&[id]).await.is_empty() && fan_out.waiting(false).await == 0
+        })
+        .await;
     }
 }
 
