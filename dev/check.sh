@@ -96,6 +96,15 @@ compose_file() {
   fi
 }
 
+# What the images are built from is named one by one.
+images_get_all_crates() {
+  local member missing=0
+  for member in $(sed -n 's/^members = \[\(.*\)\]$/\1/p' Cargo.toml | tr -d '",'); do
+    grep -qxF "!$member" .dockerignore || { say "    $member is a crate of the workspace and not in .dockerignore"; missing=1; }
+  done
+  return "$missing"
+}
+
 unused_dependencies() { "$machete" --with-metadata .; }
 
 licences_and_sources() { "$deny" --locked check licenses bans sources; }
@@ -122,6 +131,7 @@ step 'format' formatted
 step 'scripts' scripts
 step 'tests that the documents name' named_things
 step 'docker-compose.yml' compose_file
+step 'crates that the images are built from' images_get_all_crates
 step 'templates for AWS' "$here/template.sh" lint
 step 'arrows: domain does no input or output' domain_is_pure
 step 'arrows: indexer-lambda links no server and no database' lambda_is_small
