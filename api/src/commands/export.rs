@@ -1,10 +1,11 @@
 //! `audit-log export`: an export that resumes after a break and proves that it is whole.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::client::export::{Export, Facts, NotWhole, Order, Output, Range, counted, verify};
 use crate::client::filters;
@@ -27,6 +28,13 @@ pub async fn run(args: &ExportArgs) -> anyhow::Result<()> {
 fn verify_file(path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+    let mut file = BufReader::new(file);
+    let begin = file.fill_buf().with_context(|| format!("cannot read {shown}"))?.first();
+    // An array begins with a bracket, CSV with a name: neither says at its end what it should hold.
+    if begin.is_some_and(|byte| *byte != b'{') {
+        let wrong = anyhow!("{shown} is no NDJSON export, and others have no end record to verify");
+        return Err(wrong.context(WrongSettings));
+    }
     let facts = verify(file).context(NotWhole::for_good()).context(format!("{shown}"))?;
     eprintln!("{shown} is whole: {}", said(&facts));
     Ok(())

@@ -270,6 +270,10 @@ async fn a_saved_export_is_verified_without_a_service() {
         command::run(&["export", "--verify", &file], &[]).await
     };
     assert_ended(&verify(&export).await, 0, &["log.ndjson is whole: 3 entries of seq 1 to 3"]);
+    for format in ["json", "csv"] {
+        let other = verify(&exporter.export(format)).await;
+        assert_ended(&other, 2, &["log.ndjson is no NDJSON export"]);
+    }
     let cut = verify(&export[..export.len() / 2]).await;
     assert_ended(&cut, 3, &["not whole", "no end record", "after 2 entries"]);
     let mut changed = export.clone();
