@@ -20,9 +20,6 @@ use url::Url;
 /// Messages that one send has at most: a limit of SQS.
 pub const MESSAGES_MAX: usize = 10;
 
-/// The attribute that says in which span a message was sent.
-pub const TRACEPARENT: &str = "traceparent";
-
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,19 +29,12 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 /// A queue of messages. In tests another one stands in, which fails as no emulator can be made to.
 pub trait EntryQueue: Send + Sync + 'static {
     /// Sends at most [`MESSAGES_MAX`] messages, and says of each what became of it, in their order.
+    /// Who takes them may learn in which span they were sent, by its `traceparent`.
     fn send(
         &self,
         messages: &[&str],
+        traceparent: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Result<(), Refusal>>, QueueFault>> + Send;
-
-    /// The same; who takes them may learn in which span they were sent, by its `traceparent`.
-    fn send_traced(
-        &self,
-        messages: &[&str],
-        _traceparent: Option<&str>,
-    ) -> impl Future<Output = Result<Vec<Result<(), Refusal>>, QueueFault>> + Send {
-        self.send(messages)
-    }
 
     /// About how many messages wait, and how many more somebody has taken and not done yet.
     fn backlog(&self) -> impl Future<Output = Result<(u64, u64), QueueFault>> + Send {
@@ -145,11 +135,7 @@ impl SqsQueue {
 }
 
 impl EntryQueue for SqsQueue {
-    async fn send(&self, messages: &[&str]) -> Result<Vec<Result<(), Refusal>>, QueueFault> {
-        self.send_traced(messages, None).await
-    }
-
-    async fn send_traced(
+    async fn send(
         &self,
         messages: &[&str],
         traceparent: Option<&str>,
@@ -200,7 +186,7 @@ impl EntryQueue for SqsQueue {
 fn attributes(traceparent: &str) -> Result<HashMap<String, MessageAttributeValue>, QueueFault> {
     let value = MessageAttributeValue::builder().data_type("String").string_value(traceparent);
     let value = value.build().map_err(|error| QueueFault(error.to_string()))?;
-    Ok(HashMap::from([(TRACEPARENT.to_owned(), value)]))
+    Ok(HashMap::from([(traces::TRACEPARENT.to_owned(), value)]))
 }
 
 fn fault<E, R>(error: &SdkError<E, R>) -> QueueFault

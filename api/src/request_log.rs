@@ -21,7 +21,7 @@ use crate::rates::Allowance;
 use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static(traces::TRACEPARENT);
 
 /// Methods that have a meaning everywhere.
 const METHODS: [Method; 9] = [

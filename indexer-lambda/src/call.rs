@@ -2,23 +2,11 @@
 //! those of the others.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use traces::{Kind, Span, TraceContext, Traces};
-
-/// The attribute that says in which span a message was sent.
-const TRACEPARENT: &str = "traceparent";
+use traces::{Kind, Span, TRACEPARENT, TraceContext, Traces};
 
 /// Begins the span of a call; without any message that is traced, there is none.
 pub fn begin(traces: &Traces, event: &SqsEvent) -> Span {
-    if !traces.is_on() {
-        return Span::default();
-    }
-    let mut behind: Vec<TraceContext> = Vec::new();
-    for context in event.records.iter().filter_map(context) {
-        if !behind.contains(&context) {
-            behind.push(context);
-        }
-    }
-    traces.follow("index", Kind::Consumer, behind)
+    traces.follow("index", Kind::Consumer, event.records.iter().filter_map(context))
 }
 
 fn context(message: &SqsMessage) -> Option<TraceContext> {

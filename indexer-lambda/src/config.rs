@@ -16,9 +16,9 @@ pub async fn from_env() -> anyhow::Result<IndexSettings> {
 
 /// Where spans go, if anywhere.
 pub fn collector() -> anyhow::Result<Option<Collector>> {
-    let endpoint = std::env::var(traces::ENDPOINT).ok().filter(|value| !value.is_empty());
+    let endpoint = std::env::var(traces::ENDPOINT).ok();
     let headers = std::env::var(traces::HEADERS).unwrap_or_default();
-    endpoint.map(|endpoint| Collector::new(&endpoint, &headers)).transpose()
+    Collector::set(endpoint.as_deref(), &headers)
 }
 
 /// Which events to log.

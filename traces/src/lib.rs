@@ -41,6 +41,9 @@ pub const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// The same, for what is sent along as a proof.
 pub const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
+/// What a request's header, and a message's attribute, that say in which span it was sent are called.
+pub const TRACEPARENT: &str = "traceparent";
+
 /// Other work that one span names.
 pub const LINKS_MAX: usize = 64;
 
@@ -105,8 +108,8 @@ impl Traces {
         }
     }
 
-    /// Begins a span of work for others: the first is its parent, it links to the rest. There is none
-    /// where nobody wants to see it.
+    /// Begins a span of work for others: the first is its parent, it links to the rest, once to each.
+    /// There is none where nobody wants to see it.
     pub fn follow(
         &self,
         name: &'static str,
@@ -114,11 +117,19 @@ impl Traces {
         behind: impl IntoIterator<Item = TraceContext>,
     ) -> Span {
         let Some(inner) = &self.0 else { return Span::default() };
-        let mut behind = behind.into_iter().filter(TraceContext::is_sampled).peekable();
-        if behind.peek().is_none() {
+        let mut known: Vec<TraceContext> = Vec::new();
+        for context in behind.into_iter().filter(TraceContext::is_sampled) {
+            if known.len() > LINKS_MAX {
+                break;
+            }
+            if !known.contains(&context) {
+                known.push(context);
+            }
+        }
+        if known.is_empty() {
             return Span::default();
         }
-        Span::begin(&inner.tracer, name, kind, behind)
+        Span::begin(&inner.tracer, name, kind, known)
     }
 
     /// Sends what is done, for as long as that may take.

@@ -4,7 +4,7 @@ use opentelemetry::trace::{Link, Span as _, SpanKind, Status, TraceContextExt as
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 
-use super::{LINKS_MAX, TraceContext};
+use super::TraceContext;
 
 /// Where a span stands towards others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,7 @@ impl Span {
     ) -> Self {
         let mut behind = behind.into_iter();
         let parent = behind.next();
-        let links: Vec<Link> =
-            behind.take(LINKS_MAX).map(|other| Link::with_context(other.0)).collect();
+        let links: Vec<Link> = behind.map(|other| Link::with_context(other.0)).collect();
         let builder = tracer.span_builder(name).with_kind(kind.of_sdk()).with_links(links);
         let context = match parent {
             Some(parent) => Context::new().with_remote_span_context(parent.0),

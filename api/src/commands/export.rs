@@ -27,9 +27,9 @@ pub async fn run(args: &ExportArgs) -> anyhow::Result<()> {
 
 fn verify_file(path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-    let mut file = BufReader::new(file);
-    let begin = file.fill_buf().with_context(|| format!("cannot read {shown}"))?.first();
+    let unreadable = || format!("cannot read {shown}");
+    let mut file = BufReader::new(File::open(path).with_context(unreadable)?);
+    let begin = file.fill_buf().with_context(unreadable)?.first();
     // An array begins with a bracket, CSV with a name: neither says at its end what it should hold.
     if begin.is_some_and(|byte| *byte != b'{') {
         let wrong = anyhow!("{shown} is no NDJSON export, and others have no end record to verify");

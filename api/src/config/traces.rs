@@ -18,9 +18,7 @@ pub struct TraceArgs {
 impl TraceArgs {
     /// The collector; `None` where there is none. Does not connect yet.
     pub fn collector(&self) -> anyhow::Result<Option<Collector>> {
-        // Set to nothing is as good as unset, in all programs that know these names.
-        let endpoint = self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
         let headers = self.otlp_headers.as_ref().map_or("", |headers| headers.expose_secret());
-        endpoint.map(|endpoint| Collector::new(endpoint, headers)).transpose()
+        Collector::set(self.otlp_endpoint.as_deref(), headers)
     }
 }

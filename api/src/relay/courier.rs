@@ -147,7 +147,7 @@ impl Delivery {
             (0..self.fates.len()).filter(|index| self.fates[*index] == Fate::Lost).collect();
         let messages: Vec<&str> =
             left.iter().map(|index| parcel.messages[*index].as_str()).collect();
-        match queue.send_traced(&messages, trace).await {
+        match queue.send(&messages, trace).await {
             Ok(outcomes) => {
                 for (index, outcome) in left.into_iter().zip(outcomes) {
                     self.fates[index] = self.fate(outcome);

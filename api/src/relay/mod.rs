@@ -300,12 +300,7 @@ impl<Q: EntryQueue> Relay<Q> {
             return (Span::default(), Vec::new());
         }
         let traced = self.bell.take_traces(leases.iter().map(|lease| lease.tenant_id));
-        let mut behind: Vec<TraceContext> = Vec::new();
-        for (_, context) in &traced {
-            if !behind.contains(context) {
-                behind.push(context.clone());
-            }
-        }
+        let behind = traced.iter().map(|(_, context)| context.clone());
         (self.traces.follow("relay", Kind::Producer, behind), traced)
     }
 

@@ -6,8 +6,9 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use super::plan::{Fault, Link, Plan, Step};
-use super::stage::{Links, Parts, Stage};
+use super::stage::{Links, Stage};
 use crate::support::deployed::Deployed;
+use crate::support::parts::Parts;
 use crate::support::process::{Frozen, Pid};
 use crate::support::proxy::{Proxy, Way};
 use crate::support::service::Service;

@@ -33,8 +33,9 @@ use self::crew::{Crew, Haul};
 use self::plan::Plan;
 use self::recovery::Recovery;
 use self::report::{Outcome, Report};
-use self::stage::{Parts, Stage};
+use self::stage::Stage;
 use self::truth::Log;
+use crate::support::parts::Parts;
 use crate::support::seeds;
 
 /// Seeds in a soak.

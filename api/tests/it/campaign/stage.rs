@@ -18,7 +18,7 @@ use crate::support::app::{identity, send};
 use crate::support::cluster::Cluster;
 use crate::support::deployed::{Deployed, Settings};
 use crate::support::history;
-use crate::support::parts::{Emulator, OpenSearch};
+use crate::support::parts::Parts;
 use crate::support::proxy::Proxy;
 use crate::support::service::{Service, migrate_with};
 
@@ -45,25 +45,6 @@ const IMPATIENT: Settings<'static> = &[
     ("AUDIT_FANOUT_RECEIVES_MAX", "5"),
     ("AUDIT_FANOUT_CALLS_MAX", "16"),
 ];
-
-/// What all seeds use, one after the other.
-pub(super) struct Parts {
-    pub(super) opensearch: OpenSearch,
-    pub(super) emulator: Emulator,
-}
-
-impl Parts {
-    pub(super) async fn start() -> Self {
-        let (opensearch, emulator) = tokio::join!(OpenSearch::start(), Emulator::start());
-        Self { opensearch, emulator }
-    }
-
-    /// Forgets the queues and functions of the seed before.
-    pub(super) async fn clear(&self) {
-        self.emulator.pid().await.end().await;
-        self.emulator.start_again().await;
-    }
-}
 
 /// The ways between the parts.
 pub(super) struct Links {

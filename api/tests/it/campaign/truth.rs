@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
+use crate::support::log;
+
 /// What tells the service's own entries.
 const OWN: &str = "audit_log";
 
@@ -93,16 +95,7 @@ impl Truth {
 impl Log {
     /// Reads it; what it held before all began may be gone from it.
     pub(super) async fn read(admin: &mut PgConnection, id: TenantId, past: &[Fact]) -> Self {
-        let (floor, head) = sqlx::query_as(
-            "select f.floor_seq, h.seq
-             from log_floor f
-             join log_head h using (tenant_id)
-             where tenant_id = $1",
-        )
-        .bind(id.as_uuid())
-        .fetch_one(&mut *admin)
-        .await
-        .unwrap();
+        let (floor, head) = log::floor_and_head(admin, id).await;
         let found = facts(admin, id).await;
         let rows = found.iter().map(|fact| fact.seen.seq).collect();
         let all = past.iter().cloned().chain(found);

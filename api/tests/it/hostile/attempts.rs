@@ -38,8 +38,10 @@ impl<'a> Attacker<'a> {
         let role = *self.one_of(&["admin", "admin", "auditor", "user"]);
         let mut headers = identity(Some(self.tenant_id), role);
         let (method, path, body) = self.request(&mut headers);
-        let is_forged = self.random.random_ratio(1, 4) && self.forge(&mut headers);
-        if !is_forged && self.random.random_ratio(1, 4) {
+        let is_forged = self.random.random_ratio(1, 4);
+        if is_forged {
+            self.forge(&mut headers);
+        } else if self.random.random_ratio(1, 4) {
             self.embellish(&mut headers);
         }
         Attempt { method, path: format!("/api/v1{path}"), headers, body, is_forged }
@@ -186,8 +188,8 @@ impl<'a> Attacker<'a> {
         (method, path, body.then(|| json!({ "name": "x" })))
     }
 
-    /// Headers as no gateway sends them, with the victim among them; true.
-    fn forge(&mut self, headers: &mut HeaderMap) -> bool {
+    /// Headers as no gateway sends them, with the victim among them.
+    fn forge(&mut self, headers: &mut HeaderMap) {
         let (victim, own) = (self.loot.victim_id.to_string(), self.tenant_id.to_string());
         match self.random.random_range(0..8) {
             0 => drop(headers.append("x-tenant-id", value(&victim))),
@@ -212,7 +214,6 @@ impl<'a> Attacker<'a> {
                 headers.insert("x-tenant-id", value(&victim));
             }
         }
-        true
     }
 
     /// Headers that other systems believe.

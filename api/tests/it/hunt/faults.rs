@@ -10,7 +10,8 @@ use rand::seq::SliceRandom as _;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::scene::{Parts, Way};
+use super::scene::Way;
+use crate::support::parts::Parts;
 use crate::support::process::{Frozen, Pid};
 use crate::support::service::Service;
 use crate::support::{eventually, seeds};

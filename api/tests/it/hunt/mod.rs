@@ -17,7 +17,8 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio_util::sync::CancellationToken;
 
-use self::scene::{Parts, Scene};
+use self::scene::Scene;
+use crate::support::parts::Parts;
 use crate::support::seeds;
 
 /// Seeds in a soak.

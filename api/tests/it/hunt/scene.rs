@@ -17,7 +17,7 @@ use super::writers::Writers;
 use crate::support::app::identity;
 use crate::support::database::TestDb;
 use crate::support::deployed::{Deployed, Settings};
-use crate::support::parts::{Emulator, OpenSearch};
+use crate::support::parts::Parts;
 use crate::support::service::{Service, migrate_with};
 use crate::support::{eventually, history};
 
@@ -46,19 +46,6 @@ const IMPATIENT: Settings<'static> = &[
 /// One that never does: what comes from it again is delivered again.
 const PATIENT: Settings<'static> =
     &[("AUDIT_FANOUT_VISIBILITY_S", "30"), ("AUDIT_FANOUT_RECEIVES_MAX", "1000")];
-
-/// What all seeds use, one after the other.
-pub(super) struct Parts {
-    pub(super) opensearch: OpenSearch,
-    pub(super) emulator: Emulator,
-}
-
-impl Parts {
-    pub(super) async fn start() -> Self {
-        let (opensearch, emulator) = tokio::join!(OpenSearch::start(), Emulator::start());
-        Self { opensearch, emulator }
-    }
-}
 
 /// See the module.
 pub(super) struct Scene {

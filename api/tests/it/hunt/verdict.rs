@@ -90,16 +90,7 @@ async fn assert_compared(way: &Way) {
 
 /// The ids in a log that have not expired, read past the service; it must have no gap.
 async fn entries(admin: &mut PgConnection, tenant_id: TenantId) -> BTreeSet<Uuid> {
-    let (floor, head): (i64, i64) = sqlx::query_as(
-        "select f.floor_seq, h.seq
-         from log_floor f
-         join log_head h using (tenant_id)
-         where tenant_id = $1",
-    )
-    .bind(tenant_id.as_uuid())
-    .fetch_one(&mut *admin)
-    .await
-    .unwrap();
+    let (floor, head) = log::floor_and_head(admin, tenant_id).await;
     let mut rows = log::rows(admin, tenant_id).await;
     rows.retain(|row| row.seq >= floor);
     let seqs: Vec<_> = rows.iter().map(|row| row.seq).collect();

@@ -35,6 +35,20 @@ pub(crate) async fn rows(admin: &mut PgConnection, tenant_id: TenantId) -> Vec<R
     .unwrap()
 }
 
+/// The first number of a log that has not expired, and the last that there is.
+pub(crate) async fn floor_and_head(admin: &mut PgConnection, tenant_id: TenantId) -> (i64, i64) {
+    sqlx::query_as(
+        "select f.floor_seq, h.seq
+         from log_floor f
+         join log_head h using (tenant_id)
+         where tenant_id = $1",
+    )
+    .bind(tenant_id.as_uuid())
+    .fetch_one(admin)
+    .await
+    .unwrap()
+}
+
 /// The end of a log as its head says, and as counting says.
 pub(crate) async fn head_and_count(admin: &mut PgConnection, tenant_id: TenantId) -> (i64, i64) {
     sqlx::query_as(

@@ -107,6 +107,26 @@ impl Call {
     }
 }
 
+/// What all seeds of a test use, one after the other.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) opensearch: OpenSearch,
+    pub(crate) emulator: Emulator,
+}
+
+impl Parts {
+    pub(crate) async fn start() -> Self {
+        let (opensearch, emulator) = tokio::join!(OpenSearch::start(), Emulator::start());
+        Self { opensearch, emulator }
+    }
+
+    /// Forgets the queues and functions of the seed before.
+    pub(crate) async fn clear(&self) {
+        self.emulator.pid().await.end().await;
+        self.emulator.start_again().await;
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct OpenSearch {

@@ -164,7 +164,11 @@ impl FakeQueue {
 }
 
 impl EntryQueue for FakeQueue {
-    async fn send(&self, messages: &[&str]) -> Result<Vec<Result<(), Refusal>>, QueueFault> {
+    async fn send(
+        &self,
+        messages: &[&str],
+        _traceparent: Option<&str>,
+    ) -> Result<Vec<Result<(), Refusal>>, QueueFault> {
         // Others get their turn, as they do beside a real send.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         let fault = || Err(QueueFault("planted".to_owned()));
