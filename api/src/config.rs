@@ -15,12 +15,13 @@ mod stream;
 mod tail;
 mod traces;
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clap::builder::BoolishValueParser;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
@@ -299,7 +300,7 @@ pub fn from_args_and_env() -> Cli {
     if !unknown.is_empty() {
         fail(&unknown.join("\n"));
     }
-    Cli::try_parse().unwrap_or_else(|error| {
+    parse().unwrap_or_else(|error| {
         let hint = setting_behind(&error);
         if let Some(setting) = hint.filter(|setting| std::env::var_os(setting).is_some()) {
             let _ = error.print();
@@ -307,6 +308,28 @@ pub fn from_args_and_env() -> Cli {
         }
         error.exit()
     })
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let mut command = without_variables(Cli::command(), is_empty);
+    let found = command.try_get_matches_from_mut(std::env::args_os());
+    found
+        .and_then(|found| Cli::from_arg_matches(&found))
+        .map_err(|error| error.format(&mut command))
+}
+
+/// Does not read these variables: one that is set to nothing is as good as unset.
+fn without_variables(
+    command: clap::Command,
+    forgotten: impl Fn(&OsStr) -> bool + Copy,
+) -> clap::Command {
+    let forget = |arg: clap::Arg| match arg.get_env() {
+        Some(name) if forgotten(name) => arg.env(Resettable::Reset),
+        _ => arg,
+    };
+    let below = |command| without_variables(command, forgotten);
+    command.mut_args(forget).mut_subcommands(below)
 }
 
 fn fail(message: &str) -> ! {

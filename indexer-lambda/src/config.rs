@@ -8,7 +8,7 @@ use url::Url;
 
 /// The index that the environment names.
 pub async fn from_env() -> anyhow::Result<IndexSettings> {
-    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    let settings = Settings::read(variable)?;
     let auth = settings.login.auth(&settings.url).await;
     let auth = auth.context("AUDIT_SEARCH_AUTH: see AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD")?;
     Ok(IndexSettings { url: settings.url, auth, prefix: settings.prefix })
@@ -16,14 +16,18 @@ pub async fn from_env() -> anyhow::Result<IndexSettings> {
 
 /// Where spans go, if anywhere.
 pub fn collector() -> anyhow::Result<Option<Collector>> {
-    let endpoint = std::env::var(traces::ENDPOINT).ok();
-    let headers = std::env::var(traces::HEADERS).unwrap_or_default();
-    Collector::set(endpoint.as_deref(), &headers)
+    let headers = variable(traces::HEADERS).unwrap_or_default();
+    Collector::set(variable(traces::ENDPOINT).as_deref(), &headers)
 }
 
 /// Which events to log.
 pub fn log_level() -> String {
-    std::env::var("AUDIT_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned())
+    variable("AUDIT_LOG_LEVEL").unwrap_or_else(|| "info".to_owned())
+}
+
+/// Set to nothing is as good as unset, as with the service.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 struct Settings {
@@ -34,28 +38,28 @@ struct Settings {
 
 impl Settings {
     fn read(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
         let set_url =
-            set("AUDIT_SEARCH_URL").context("set AUDIT_SEARCH_URL to OpenSearch's URL")?;
-        let choice = match set("AUDIT_SEARCH_AUTH").as_deref() {
+            variable("AUDIT_SEARCH_URL").context("set AUDIT_SEARCH_URL to OpenSearch's URL")?;
+        let choice = match variable("AUDIT_SEARCH_AUTH").as_deref() {
             None | Some("auto") => AuthChoice::Auto,
             Some("none") => AuthChoice::None,
             Some("basic") => AuthChoice::Basic,
             Some("aws") => AuthChoice::Aws,
             Some(_) => bail!("AUDIT_SEARCH_AUTH: use auto, none, basic or aws"),
         };
-        let password =
-            secret_or_file(set("AUDIT_SEARCH_PASSWORD"), set("AUDIT_SEARCH_PASSWORD_FILE"))?;
+        let (password, file) =
+            (variable("AUDIT_SEARCH_PASSWORD"), variable("AUDIT_SEARCH_PASSWORD_FILE"));
+        let password = secret_or_file(password, file)?;
         let url: Url = set_url.parse().context("AUDIT_SEARCH_URL: not a URL")?;
         if url.password().is_some() {
             bail!(
                 "AUDIT_SEARCH_URL holds a password: use AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD"
             );
         }
-        let prefix = set("AUDIT_SEARCH_PREFIX").unwrap_or_else(|| "audit-logs".to_owned());
+        let prefix = variable("AUDIT_SEARCH_PREFIX").unwrap_or_else(|| "audit-logs".to_owned());
         Ok(Self {
             url,
-            login: Login { choice, user: set("AUDIT_SEARCH_USER"), password },
+            login: Login { choice, user: variable("AUDIT_SEARCH_USER"), password },
             prefix: Prefix::parse(&prefix).context("AUDIT_SEARCH_PREFIX")?,
         })
     }

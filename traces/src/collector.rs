@@ -18,8 +18,6 @@ pub struct Collector {
 impl Collector {
     /// The collector that settings name; `None` where they name none. Does not connect yet.
     pub fn set(endpoint: Option<&str>, headers: &str) -> anyhow::Result<Option<Self>> {
-        // Set to nothing is as good as unset, in all programs that know these names.
-        let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
         endpoint.map(|endpoint| Self::new(endpoint, headers)).transpose()
     }
 

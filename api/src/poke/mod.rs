@@ -22,7 +22,7 @@ use crate::store::Store;
 /// How long one check may take, beside what it was told to wait.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-const NO_DATABASE: &str = "AUDIT_DATABASE_URL is not set";
+const NO_DATABASE: &str = "AUDIT_DATABASE_URL is not set: a service does not start without";
 const NO_QUEUE: &str = "AUDIT_QUEUE_URL is not set: nothing is sent, and nothing is indexed";
 const NO_SEARCH: &str = "AUDIT_SEARCH_URL is not set: searches read the log";
 
@@ -51,7 +51,7 @@ pub async fn look(args: &PokeArgs) -> anyhow::Result<Vec<Check>> {
 
 async fn look_at_postgres(args: &PokeArgs) -> anyhow::Result<(Vec<Check>, Option<Store>)> {
     if !args.database.is_set() {
-        return Ok((vec![Check::off(postgres::PART, NO_DATABASE)], None));
+        return Ok((vec![Check::broken(postgres::PART, NO_DATABASE)], None));
     }
     let urls = args.database.urls().context(WrongSettings)?;
     let store = Store::new(&urls, 1).context(WrongSettings)?;

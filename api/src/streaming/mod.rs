@@ -25,7 +25,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::TenantId;
 use tokio::sync::{Notify, Semaphore};
@@ -56,6 +56,8 @@ pub struct Streams(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     feeds: Mutex<HashMap<TenantId, Watched>>,
+    /// When the database last said how far the watched logs go.
+    asked_at: Mutex<Option<Instant>>,
     /// Bytes of all rings.
     ring_bytes: Arc<AtomicUsize>,
     /// Rung when a watched log has grown, or a log is watched that was not.
@@ -106,6 +108,7 @@ impl Streams {
     pub fn new(args: &StreamArgs, reader_connections: u32) -> Self {
         Self(Arc::new(Inner {
             feeds: Mutex::default(),
+            asked_at: Mutex::default(),
             ring_bytes: Arc::default(),
             grown: Notify::new(),
             slots: Slots::new(args.stream_max, args.stream_tenant_max),
@@ -185,6 +188,17 @@ impl Streams {
         if rung {
             self.0.grown.notify_one();
         }
+    }
+
+    /// The database has said how far the watched logs go.
+    fn note_asked(&self) {
+        *self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether for so long nobody knows how far the watched logs go.
+    fn is_blind_for(&self, long: Duration) -> bool {
+        let asked_at = *self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        asked_at.is_none_or(|asked_at| asked_at.elapsed() > long)
     }
 
     fn feeds(&self) -> MutexGuard<'_, HashMap<TenantId, Watched>> {

@@ -303,9 +303,18 @@ impl Session {
             self.check().await?;
         }
         if self.heartbeat_at <= now {
+            if self.is_blind(now) {
+                return Err(End::Unreadable);
+            }
             self.beat(outlet).await?;
         }
         Ok(())
+    }
+
+    /// Whether a heartbeat would say that there is nothing new when nobody has known for long.
+    fn is_blind(&self, now: Instant) -> bool {
+        let outage = self.streams().periods().outage;
+        now - self.begun > outage && self.streams().is_blind_for(outage)
     }
 
     /// Whether the tenant is still there; a database that does not answer is no "no".

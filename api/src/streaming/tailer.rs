@@ -93,6 +93,7 @@ impl Tailer {
         }
         let tenants: Vec<TenantId> = watched.iter().map(|(tenant_id, _)| *tenant_id).collect();
         let heads = streaming::heads(&self.store.worker, &tenants).await?;
+        self.streams.note_asked();
         self.streams.mark_moved(&heads);
         Ok(())
     }

@@ -25,6 +25,23 @@ fn assert_refused(ended: &Ended, code: i32, says: &[&str]) {
     assert_eq!(ended.stdout, "");
 }
 
+/// As files for Compose do with what they leave out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_is_set_to_nothing_is_as_good_as_unset() {
+    let db = TestDb::new().await;
+    let (url, known) = (db.url(), config::known_settings());
+    let needed = [("AUDIT_DATABASE_URL", &*url), GATEWAY];
+    let is_needed = |name: &str| needed.iter().any(|(needed, _)| *needed == name);
+    let mut env: Vec<_> = known
+        .iter()
+        .filter(|name| of_a_command(name) && !is_needed(name))
+        .map(|name| (name.as_str(), ""))
+        .collect();
+    assert!(env.len() > 40, "{env:?}");
+    env.extend(needed);
+    assert_eq!(Running::serve(&[], &env).await.stop().await.0, Some(0));
+}
+
 /// A database URL that is never reached.
 const NOWHERE: (&str, &str) = ("AUDIT_DATABASE_URL", "postgres://planted-password@127.0.0.1:1/x");
 

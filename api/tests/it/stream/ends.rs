@@ -15,10 +15,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use uuid::Uuid;
 
 use super::record;
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, identity};
 use crate::support::command;
 use crate::support::database::{TestDb, run};
-use crate::support::socket::Socket;
+use crate::support::eventually;
+use crate::support::socket::{Came, Socket};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_sends_what_is_there_a_last_cursor_and_1012() {
@@ -92,6 +93,35 @@ async fn a_client_that_closes_is_answered() {
     let close = CloseFrame { code: CloseCode::Normal, reason: "done".into() };
     socket.send(Message::Close(Some(close))).await;
     assert_eq!(socket.closed().await.0, 1000);
+}
+
+/// A heartbeat must not say that there is nothing new when nobody can know.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_at_the_head_is_told_when_the_log_cannot_be_read_for_long() {
+    // An outage of 4 s is a long one, and heartbeats come every second.
+    let app = TestApp::start_with(TestDb::new().await, &["--stream-hurry", "15"]).await;
+    let tenant_id = app.tenant().await;
+    let mut socket = Socket::open(&app.base, tenant_id, "").await;
+    let hello = socket.expect("hello").await;
+    app.db.shut().await;
+    let (shut, mut beats) = (Instant::now(), 0);
+    let (code, reason) = loop {
+        match socket.next().await {
+            Came::Frame(frame) if frame["type"] == "heartbeat" => beats += 1,
+            Came::Closed(code, reason) => break (code, reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, 1013, "{reason}");
+    assert!(reason.contains("cannot be read"), "{reason}");
+    assert!(shut.elapsed() > Duration::from_secs(3) && beats > 1, "{beats} in {shut:?}");
+    app.db.open_again().await;
+    let query = format!("?cursor={}", hello["cursor"].as_str().unwrap());
+    let headers = identity(Some(tenant_id), "auditor");
+    eventually("it can come back", Duration::from_secs(30), async || {
+        Socket::try_open(&app.base, &query, headers.clone()).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,6 +85,20 @@ impl TestDb {
         OWNER.to_owned()
     }
 
+    /// Ends all sessions and lets nobody in, as if the server were gone.
+    pub(crate) async fn shut(&self) {
+        let (name, mut admin) = (&self.name, connect_admin("postgres").await);
+        run(&mut admin, format!("alter database {name} with allow_connections false")).await;
+        let ended = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+        sqlx::query(ended).bind(name).execute(&mut admin).await.unwrap();
+    }
+
+    /// Lets everybody in again.
+    pub(crate) async fn open_again(&self) {
+        let (name, mut admin) = (&self.name, connect_admin("postgres").await);
+        run(&mut admin, format!("alter database {name} with allow_connections true")).await;
+    }
+
     /// A session as superuser, for looking at what the service did.
     pub(crate) async fn admin(&self) -> PgConnection {
         connect_admin(&self.name).await
