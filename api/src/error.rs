@@ -19,8 +19,8 @@ use crate::identity::{InvalidIdentity, Unproved};
 use crate::store::turns::is_crowded;
 use crate::writer::AppendError;
 
-/// Problems of single fields that one answer lists.
-const ERRORS_MAX: usize = 100;
+/// Problems of single fields that one answer lists: one for each entry of the greatest bulk.
+const ERRORS_MAX: usize = 1_000;
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(crate) struct Problem<'a> {
     detail: &'a str,
     /// What a program looks at; never changes its meaning.
     code: &'static str,
-    /// What is wrong with single fields, at most 100 of them.
+    /// What is wrong with single fields, at most 1,000 of them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<Object>)]
     errors: &'a [FieldProblem],
@@ -92,6 +92,9 @@ impl ApiError {
         let detail = match &errors[..] {
             [only] if only.field.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.field, only.detail),
+            several if several.len() > ERRORS_MAX => {
+                format!("{} problems, the first {ERRORS_MAX} listed in `errors`", several.len())
+            }
             several => format!("{} problems, listed in `errors`", several.len()),
         };
         Self { errors, ..Self::new(code, detail) }

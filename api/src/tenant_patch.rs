@@ -297,11 +297,14 @@ fn legal_hold(value: &Value) -> Result<Hold, Refusal> {
     let members = value.as_object().filter(|members| members.len() == 1).ok_or_else(wanted)?;
     let reason = members.get("reason").and_then(Value::as_str).ok_or_else(wanted)?;
     let chars = reason.chars().count();
-    if chars == 0 || chars > REASON_CHARS_MAX || reason.contains('\0') {
-        let detail = format!("the reason has 1 to {REASON_CHARS_MAX} characters, none of them NUL");
-        return Err((FieldCode::TooLong, detail));
-    }
-    Ok(Hold::Keep(reason.to_owned()))
+    let wrong = match chars {
+        0 => Some(FieldCode::TooShort),
+        _ if chars > REASON_CHARS_MAX => Some(FieldCode::TooLong),
+        _ if reason.contains('\0') => Some(FieldCode::NulCharacter),
+        _ => None,
+    };
+    let detail = || format!("the reason has 1 to {REASON_CHARS_MAX} characters, none of them NUL");
+    wrong.map_or_else(|| Ok(Hold::Keep(reason.to_owned())), |code| Err((code, detail())))
 }
 
 fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {

@@ -100,11 +100,18 @@ impl<'d, 'c> Checker<'d, 'c> {
         let caller = self.context.caller;
         let action = self.required(Field::Action, action);
         let resource_type = self.required(Field::ResourceType, resource_type);
+        let user_id = self.optional(Field::UserId, text);
+        // Anybody else would get the wrong name.
+        let callers_name = if user_id.as_ref().is_none_or(|actor| *actor == caller.user_id) {
+            caller.user_name.clone()
+        } else {
+            None
+        };
         Some(NewEntry {
             recorded_by: caller.recorded_by.clone(),
             occurred_at: self.occurred_at(),
-            user_id: self.optional(Field::UserId, text).unwrap_or_else(|| caller.user_id.clone()),
-            user_name: self.optional(Field::UserName, text).or_else(|| self.callers_name()),
+            user_id: user_id.unwrap_or_else(|| caller.user_id.clone()),
+            user_name: self.optional(Field::UserName, text).or(callers_name),
             session_id: self.optional(Field::SessionId, text),
             request_id: self.optional(Field::RequestId, text).or_else(|| caller.request_id.clone()),
             resource_id: self.optional(Field::ResourceId, text),
@@ -134,14 +141,6 @@ impl<'d, 'c> Checker<'d, 'c> {
             let range = format_args!("must be from {} to {latest}", Timestamp::EPOCH);
             Err(Refusal::new(FieldCode::TimeOutOfRange, range))
         })
-    }
-
-    /// The caller's name, unless the actor is another: it would name the wrong person.
-    fn callers_name(&self) -> Option<Ident> {
-        if self.given(Field::UserId).is_some() {
-            return None;
-        }
-        self.context.caller.user_name.clone()
     }
 
     fn message(&mut self) -> Option<Message> {

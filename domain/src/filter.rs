@@ -106,8 +106,9 @@ impl Filter {
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), Why> {
         match name {
-            "from" => once(&mut self.from, Timestamp::parse(value)?),
-            "to" => once(&mut self.to, Timestamp::parse(value)?),
+            // Entries' times are whole milliseconds, and both bounds ask which are not earlier.
+            "from" => once(&mut self.from, Timestamp::parse_up(value)?),
+            "to" => once(&mut self.to, Timestamp::parse_up(value)?),
             "severity_min" => once(&mut self.severity_min, Severity::parse(value)?),
             "user_id" => any_of(&mut self.user_id, Ident::parse(value)?),
             "session_id" => any_of(&mut self.session_id, Ident::parse(value)?),

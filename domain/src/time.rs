@@ -52,15 +52,20 @@ impl Timestamp {
 
     /// Reads RFC 3339 with any offset, and cuts (floors) it to the millisecond.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
-        // RFC 3339 lets applications choose the separator; we choose `T`, and `time` takes anything.
-        if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
-            return Err(InvalidTimestamp);
-        }
-        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
-        let ms = moment.unix_timestamp_nanos().div_euclid(NS_PER_MS);
+        let ns = nanoseconds(text)?;
+        Self::of_year_0_to_9999(ns.div_euclid(NS_PER_MS))
+    }
+
+    /// The first whole millisecond that is not earlier than an RFC 3339 time.
+    pub fn parse_up(text: &str) -> Result<Self, InvalidTimestamp> {
+        let ns = nanoseconds(text)?;
+        Self::of_year_0_to_9999(-(-ns).div_euclid(NS_PER_MS))
+    }
+
+    // An offset can carry the first or last day out of these years.
+    fn of_year_0_to_9999(ms: i128) -> Result<Self, InvalidTimestamp> {
         let ms = i64::try_from(ms).map_err(|_| InvalidTimestamp)?;
         let timestamp = Self::from_millis(ms);
-        // An offset can carry the first or last day out of the years 0000 to 9999.
         if timestamp.0 == ms { Ok(timestamp) } else { Err(InvalidTimestamp) }
     }
 
@@ -98,6 +103,16 @@ impl Timestamp {
         text.put::<3>(20, ms % MS_PER_SECOND);
         text
     }
+}
+
+/// Since 1970, of an RFC 3339 time.
+fn nanoseconds(text: &str) -> Result<i128, InvalidTimestamp> {
+    // RFC 3339 lets applications choose the separator; we choose `T`, and `time` takes anything.
+    if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+        return Err(InvalidTimestamp);
+    }
+    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+    Ok(moment.unix_timestamp_nanos())
 }
 
 /// A timestamp's RFC 3339 text on the stack: answers hold thousands of them.

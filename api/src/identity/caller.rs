@@ -198,10 +198,12 @@ fn address(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical())
 }
 
-/// The last address was written by the gateway itself; those before by anybody.
+/// The last address was written by the gateway itself; those before by anybody. Empty members of a
+/// list do not count.
 fn last_forwarded(headers: &HeaderMap) -> Option<&str> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?;
-    last.to_str().ok()?.rsplit(',').next().map(str::trim)
+    let members = last.to_str().ok()?.rsplit(',').map(str::trim);
+    members.into_iter().find(|member| !member.is_empty())
 }
 
 fn parse_forwarded(text: &str) -> Option<IpAddr> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -16,6 +17,9 @@ use crate::store::partitions;
 
 /// How long the database may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Seconds until a service that is not ready may be.
+const RETRY_AFTER_S: &str = "5";
 
 /// The process answers.
 #[derive(Serialize, ToSchema)]
@@ -63,7 +67,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
         return Json(Readiness { status: "ready", parts }).into_response();
     }
     let body = Json(Readiness { status: "not ready", parts });
-    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_S)], body).into_response()
 }
 
 /// What is known of the search index.

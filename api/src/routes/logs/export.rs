@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, TE, TRAILER};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
 use domain::{Binding, Filter, Order, Timestamp};
 use uuid::Uuid;
@@ -25,6 +25,7 @@ const LAST_SEQ: HeaderName = HeaderName::from_static("x-export-last-seq");
 /// `GET /api/v1/logs/export`: every entry that passes a filter, oldest first, up to the head.
 pub async fn export(
     State(app): State<App>,
+    method: Method,
     caller: LogAuditor,
     parameters: Parameters,
     headers: HeaderMap,
@@ -53,8 +54,13 @@ pub async fn export(
         entries_max,
         slot,
     };
+    if method == Method::HEAD {
+        // Nobody gets an entry by it: there is nothing to record, and no export to name.
+        return Ok(describe(&export, false)?.into_response());
+    }
     let trailers = headers.get_all(TE).iter().any(asks_for_trailers);
-    let headers = describe(&export, trailers)?;
+    let mut headers = describe(&export, trailers)?;
+    headers.insert(EXPORT_ID, text(&export.id.to_string())?);
     let body = export.start(app, trailers).await?;
     Ok((headers, Extension(OwnPace), body).into_response())
 }
@@ -76,20 +82,22 @@ fn asks_for_trailers(te: &HeaderValue) -> bool {
 }
 
 fn describe(export: &Export, trailers: bool) -> Result<HeaderMap, ApiError> {
-    let value = |text: &str| HeaderValue::from_str(text).map_err(ApiError::internal);
     let (first, last) = (export.range.first.seq, export.range.last.seq);
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(export.format.media()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(CONTENT_DISPOSITION, value(&file_name(export))?);
-    headers.insert(EXPORT_ID, value(&export.id.to_string())?);
+    headers.insert(CONTENT_DISPOSITION, text(&file_name(export))?);
     headers.insert(FIRST_SEQ, first.into());
     headers.insert(LAST_SEQ, last.max(first - 1).into());
     if trailers {
         let names = TRAILERS.map(|name| name.as_str().to_owned());
-        headers.insert(TRAILER, value(&names.join(", "))?);
+        headers.insert(TRAILER, text(&names.join(", "))?);
     }
     Ok(headers)
+}
+
+fn text(text: &str) -> Result<HeaderValue, ApiError> {
+    HeaderValue::from_str(text).map_err(ApiError::internal)
 }
 
 /// Tells the log and the moment, in a form that every system takes.
