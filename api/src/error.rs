@@ -20,7 +20,7 @@ use crate::store::turns::is_crowded;
 use crate::writer::AppendError;
 
 /// Problems of single fields that one answer lists: one for each entry of the greatest bulk.
-const ERRORS_MAX: usize = 1_000;
+pub(crate) const ERRORS_MAX: usize = 1_000;
 
 /// Why a request was not done.
 #[derive(Debug)]

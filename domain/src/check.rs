@@ -100,6 +100,7 @@ impl<'d, 'c> Checker<'d, 'c> {
         let caller = self.context.caller;
         let action = self.required(Field::Action, action);
         let resource_type = self.required(Field::ResourceType, resource_type);
+        let occurred_at = self.occurred_at();
         let user_id = self.optional(Field::UserId, text);
         // Anybody else would get the wrong name.
         let callers_name = if user_id.as_ref().is_none_or(|actor| *actor == caller.user_id) {
@@ -109,7 +110,7 @@ impl<'d, 'c> Checker<'d, 'c> {
         };
         Some(NewEntry {
             recorded_by: caller.recorded_by.clone(),
-            occurred_at: self.occurred_at(),
+            occurred_at,
             user_id: user_id.unwrap_or_else(|| caller.user_id.clone()),
             user_name: self.optional(Field::UserName, text).or(callers_name),
             session_id: self.optional(Field::SessionId, text),

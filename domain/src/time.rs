@@ -59,7 +59,8 @@ impl Timestamp {
     /// The first whole millisecond that is not earlier than an RFC 3339 time.
     pub fn parse_up(text: &str) -> Result<Self, InvalidTimestamp> {
         let ns = nanoseconds(text)?;
-        Self::of_year_0_to_9999(-(-ns).div_euclid(NS_PER_MS))
+        let cut = Self::of_year_0_to_9999(ns.div_euclid(NS_PER_MS))?;
+        Ok(if ns.rem_euclid(NS_PER_MS) == 0 { cut } else { cut.plus_millis(1) })
     }
 
     // An offset can carry the first or last day out of these years.
@@ -165,6 +166,19 @@ mod tests {
         assert_eq!(parse("2026-11-21T12:50:11.123+02:30"), "2026-11-21T10:20:11.123Z");
         assert_eq!(parse("2026-11-21T12:50:11-00:00"), "2026-11-21T12:50:11.000Z");
         assert_eq!(parse("2024-02-29T23:59:59.999Z"), "2024-02-29T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_bound_is_the_first_whole_millisecond_that_is_not_earlier() {
+        for (text, up) in [
+            ("2026-11-21T12:50:11.123Z", "2026-11-21T12:50:11.123Z"),
+            ("2026-11-21T12:50:11.123000001Z", "2026-11-21T12:50:11.124Z"),
+            ("1969-12-31T23:59:59.9991Z", "1970-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp::parse_up(text).unwrap().to_string(), up);
+        }
+        assert!(Timestamp::parse_up("2026-11-21").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::bodies;
-use crate::error::Problem;
+use crate::error::{ERRORS_MAX, Problem};
 use crate::identity::Role;
 use crate::routes::health::{Health, Readiness};
 use crate::routes::logs::board::Session;
@@ -216,7 +216,7 @@ fn problem() -> Value {
     refine(
         &mut fields,
         "errors",
-        json!({ "type": "array", "items": named("FieldProblem"), "minItems": 1, "maxItems": 100 }),
+        json!({ "type": "array", "items": named("FieldProblem"), "minItems": 1, "maxItems": ERRORS_MAX }),
     );
     let mut problem = closed(fields, &["errors", "oldest_cursor", "error_id"]);
     // RFC 9457 lets problems grow: a client passes over what it does not know.

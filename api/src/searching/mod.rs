@@ -253,5 +253,6 @@ async fn look(app: &App, plan: &Plan<'_>, settled: i64) -> Result<Part, Refusal>
     // Seen before, in one look: so it has an end that is near enough, and is wanted whole.
     let is_whole = matches!(plan.stage, Stage::Within { .. });
     let by = (&app.store, &app.searches.turns);
-    log::look(by, &plan.wanted, &range, plan.keep(settled), is_whole).await
+    let keep = plan.keep(settled, app.searches.indexed.is_some());
+    log::look(by, &plan.wanted, &range, keep, is_whole).await
 }

@@ -3,7 +3,7 @@
 use domain::{Place, Progress, Rank, SearchCursor, Seq};
 use search::{SearchAfter, Sort, TOTAL_EXACT_MAX};
 
-use super::log::Keep;
+use super::log::{Keep, Totals};
 use super::{Refusal, Wanted};
 use crate::app::App;
 use crate::store::bounds::{self, Bounds};
@@ -200,12 +200,14 @@ impl<'w> Plan<'w> {
     }
 
     /// Which matches of that are kept.
-    pub(super) fn keep(&self, settled: i64) -> Keep {
-        let count_to = match (self.wanted.facets, settled) {
-            ([], 0) => 0,
-            // Beyond that no total is exact.
-            ([], _) => TOTAL_EXACT_MAX + 1,
-            _ => u64::MAX,
+    pub(super) fn keep(&self, settled: i64, has_index: bool) -> Keep {
+        let has_facets = !self.wanted.facets.is_empty();
+        // Beyond that no total is exact.
+        let count_to = if has_facets { u64::MAX } else { TOTAL_EXACT_MAX + 1 };
+        let totals = match settled {
+            _ if !has_index => Totals::Turn,
+            0 if !has_facets => Totals::Nothing,
+            _ => Totals::FreeTurn,
         };
         let all = usize::MAX;
         match self.stage {
@@ -214,11 +216,12 @@ impl<'w> Plan<'w> {
                 // One more, to know whether there is more.
                 most: self.wanted.limit + 1,
                 count_to,
+                totals,
             },
             Stage::Window { .. } | Stage::Within { .. } => {
-                Keep { up_to: i64::MAX, most: all, count_to }
+                Keep { up_to: i64::MAX, most: all, count_to, totals }
             }
-            Stage::Ranked { .. } => Keep { up_to: 0, most: 0, count_to },
+            Stage::Ranked { .. } => Keep { up_to: 0, most: 0, count_to, totals },
         }
     }
 }

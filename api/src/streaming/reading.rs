@@ -100,16 +100,17 @@ impl Streams {
                 crate::store::bounds::get(db, tenant_id).await
             });
             let bounds = bounds.await?;
-            return Ok(Beginning { after: bounds.head, gap: None, bounds });
+            return Ok(Beginning { after: bounds.head, lost: None, bounds });
         };
         let looking = store
             .read_past_turns(tenant_id, async |db| streaming::look(db, tenant_id, after).await);
         match looking.await? {
-            Ok(bounds) => Ok(Beginning { after, gap: None, bounds }),
+            Ok(bounds) => Ok(Beginning { after, lost: None, bounds }),
             Err(lost) => {
                 let mut course = Course::new(after, 0, Wanted::default());
                 let (gap, bounds) = lose(store, tenant_id, &mut course, lost).await?;
-                Ok(Beginning { after: course.after(), gap: Some(gap), bounds })
+                let lost = Some(LostPlace { place: after, gap });
+                Ok(Beginning { after: course.after(), lost, bounds })
             }
         }
     }
@@ -120,10 +121,19 @@ impl Streams {
 pub struct Beginning {
     /// Behind this place.
     pub after: After,
-    /// What is not delivered between its cursor and there.
-    pub gap: Option<Gap>,
+    /// Its cursor, where that does not stand any more.
+    pub lost: Option<LostPlace>,
     /// The log's bounds.
     pub bounds: Bounds,
+}
+
+/// A place that cannot be gone on from.
+#[derive(Debug)]
+pub struct LostPlace {
+    /// Where the client stands.
+    pub(super) place: After,
+    /// What is not delivered between it and where the stream begins.
+    pub(super) gap: Gap,
 }
 
 /// Goes on behind what was lost.

@@ -19,7 +19,7 @@ use super::feed::Item;
 use super::frames::{self, Gap, seq};
 use super::message::Message;
 use super::outlet::{Frame, Outlet};
-use super::reading::{Beginning, Found};
+use super::reading::{Beginning, Found, LostPlace};
 use super::slots::Slot;
 use super::socket::{self, Heard, SAID_MAX, Said};
 use super::{Streams, Watch};
@@ -27,6 +27,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::identity::caller::LogAuditor;
 use crate::query::Parameters;
+use crate::store::streaming::After;
 
 /// Entries that are passed over before others have a turn.
 const PASSED_MAX: i64 = 1_024;
@@ -71,7 +72,8 @@ pub struct Session {
     caller: LogAuditor,
     watch: Watch,
     course: Course,
-    gap: Option<Gap>,
+    /// What its first words are about.
+    lost: Option<LostPlace>,
     /// The log's bounds as they were last seen, where the feed has not.
     seen: (i64, i64),
     ends_at: Option<Instant>,
@@ -90,7 +92,7 @@ impl Session {
     /// Takes a place among the watchers.
     pub fn new(app: App, opening: Opening) -> Self {
         let Opening { caller, wanted, beginning, slot, ends_at } = opening;
-        let Beginning { after, gap, bounds } = beginning;
+        let Beginning { after, lost, bounds } = beginning;
         let streams = app.streams.clone();
         let watch = streams.watch(caller.tenant_id(), bounds.head, bounds.floor_seq);
         let epoch = watch.feed.epoch();
@@ -99,7 +101,7 @@ impl Session {
         app.reads.note(&caller, ROUTE, &wanted.selection, 0);
         Self {
             course: Course::new(after, epoch, wanted),
-            gap,
+            lost,
             seen: (bounds.head_seq(), bounds.floor_seq),
             ends_at,
             heartbeat_at: now + periods.heartbeat,
@@ -204,9 +206,13 @@ impl Session {
         heard: &Heard,
     ) -> Result<(), End> {
         let mut moves = self.watch.feed.moves();
-        self.hello(outlet).await?;
-        if let Some(gap) = self.gap.take() {
-            self.tell_gap(outlet, gap).await?;
+        match self.lost.take() {
+            None => self.hello(outlet).await?,
+            Some(LostPlace { place, gap }) => {
+                // Who breaks off between the two comes back with the lost place, and is told again.
+                self.hello_from(outlet, place).await?;
+                self.tell_gap(outlet, gap).await?;
+            }
         }
         let mut until = None;
         loop {
@@ -348,10 +354,13 @@ impl Session {
     }
 
     async fn hello(&mut self, outlet: &mut Outlet) -> Result<(), End> {
+        self.hello_from(outlet, self.course.after()).await
+    }
+
+    async fn hello_from(&mut self, outlet: &mut Outlet, after: After) -> Result<(), End> {
         let (head_seq, floor_seq) = self.bounds();
-        let after = self.course.after();
         let json = self.watch.feed.framer.hello(after, head_seq, floor_seq);
-        self.tell(outlet, "hello", json).await?;
+        self.tell_at(outlet, "hello", after, json).await?;
         outlet.flush(self.streams()).await.map_err(End::from)
     }
 
@@ -382,7 +391,17 @@ impl Session {
         kind: &'static str,
         json: String,
     ) -> Result<(), End> {
-        let cursor = self.watch.feed.framer.cursor(self.course.after());
+        self.tell_at(outlet, kind, self.course.after(), json).await
+    }
+
+    async fn tell_at(
+        &mut self,
+        outlet: &mut Outlet,
+        kind: &'static str,
+        after: After,
+        json: String,
+    ) -> Result<(), End> {
+        let cursor = self.watch.feed.framer.cursor(after);
         let frame = Frame { kind, cursor, json: json.into() };
         Ok(outlet.send(frame, &self.app.streams).await?)
     }

@@ -121,6 +121,18 @@ async fn three_forms_hold_the_same_entries_and_say_that_they_are_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_the_head_alone_leaves_no_export_that_was_never_completed() {
+    let app = TestApp::shared().await;
+    let caller = app.caller(app.tenant().await, "admin");
+    caller.post_entry(json!({})).await.created();
+    let answer = send(caller.request(Method::HEAD, "/logs/export?format=ndjson")).await;
+    assert_eq!((answer.status.as_u16(), &*answer.text), (200, ""));
+    assert_eq!(answer.headers["x-export-last-seq"], "1");
+    assert!(!answer.headers.contains_key("x-export-id"), "{answer:?}");
+    assert_eq!(caller.get("/logs").await.body["head_seq"], 1, "nothing was recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_goes_on_after_the_last_entry_received() {
     let app = TestApp::start().await;
     let tenant_id = app.tenant().await;

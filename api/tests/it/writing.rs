@@ -248,6 +248,22 @@ async fn what_an_entry_leaves_out_is_taken_from_its_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_actor_who_is_the_caller_has_the_callers_name() {
+    let app = TestApp::shared().await;
+    let (_, caller) = user(app).await;
+    let caller = caller.with("x-user-name", "Alice");
+    for (given, name) in [
+        (json!({}), json!("Alice")),
+        (json!({ "user_id": "alice" }), json!("Alice")),
+        (json!({ "user_id": "bob" }), Value::Null),
+        (json!({ "user_id": "alice", "user_name": "A." }), json!("A.")),
+    ] {
+        let answer = caller.post_entry(given.clone()).await.created();
+        assert_eq!(answer.body["user_name"], name, "{given}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_address_is_the_last_that_the_gateway_saw() {
     let app = TestApp::shared().await;
     let (_, caller) = user(app).await;
@@ -255,6 +271,7 @@ async fn the_address_is_the_last_that_the_gateway_saw() {
         ("203.0.113.7", json!("203.0.113.7")),
         ("a, [2001:db8::7]:443", json!("2001:db8::7")),
         ("203.0.113.7, unknown", Value::Null),
+        ("203.0.113.7, ,", json!("203.0.113.7")),
     ] {
         let answer = caller.clone().with("x-forwarded-for", sent).post_entry(json!({})).await;
         assert_eq!(answer.created().body["ip_address"], stored, "{sent}");

@@ -145,6 +145,9 @@ impl Reader {
             );
         }
         if let Some(name) = self.field_name()? {
+            if self.peek() == Some('(') {
+                return invalid(self.at, ONE_VALUE);
+            }
             let value = self.value()?;
             return field::term(&name, &value, at);
         }
@@ -204,12 +207,12 @@ impl Reader {
         Ok(Value { text, is_prefix, at })
     }
 
-    /// Up to the next space, `*` or quote, or a `)` that closes what was opened before.
+    /// Up to the next space, `*` or quote, or a `)` that closes nothing in here.
     fn bare(&mut self) -> String {
         let start = self.at;
         let mut open = 0;
         while let Some(c) = self.peek() {
-            let closes = c == ')' && open == 0 && self.depth > 0;
+            let closes = c == ')' && open == 0;
             if c.is_whitespace() || c == '*' || c == '"' || closes {
                 break;
             }
@@ -261,7 +264,7 @@ impl Reader {
 
     /// Whether a value ends here.
     fn ends_here(&self) -> bool {
-        self.peek().is_none_or(char::is_whitespace) || (self.peek() == Some(')') && self.depth > 0)
+        self.peek().is_none_or(|c| c.is_whitespace() || c == ')')
     }
 
     fn is_word(&self, word: &str) -> bool {
@@ -288,6 +291,8 @@ const LONE_MINUS: &str =
     "a `-` alone leaves nothing out: write it right before a word, or leave it out";
 
 const NOT_OPEN: &str = "no `(` is open here: leave the `)` out, or put it in quotes";
+const ONE_VALUE: &str =
+    "a field has one value: write `(field:this OR field:that)`, or put the text in quotes";
 const NOTHING_TO_NEGATE: &str =
     "`NOT` needs something behind it; the word itself is written in quotes";
 

@@ -36,6 +36,33 @@ async fn an_entry_is_found_right_after_its_201() {
     }
 }
 
+/// Where the log answers alone, and more than the newest entries are to be looked at for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_is_exact_however_short_the_page() {
+    let index = TestIndex::new().await;
+    let plain = TestApp::start().await;
+    let empty = TestApp::start_with(TestDb::unrepaired().await, &index.flags()).await;
+    for (app, entries) in [(&plain, 3_000), (&empty, 300)] {
+        let tenant_id = app.tenant().await;
+        let fruits: Vec<_> = (1..=entries).map(fruit).collect();
+        record_all(app, tenant_id, &fruits).await;
+        let caller = app.caller(tenant_id, "user");
+        for question in ["q=number", "q=number&facets=action", "sort=relevance"] {
+            let found = caller.get(&format!("/logs/search?{question}&limit=5")).await;
+            let total = json!({ "value": entries, "exact": true });
+            assert_eq!(found.body["total"], total, "{question}");
+            assert_eq!(found.body["source"], "log");
+        }
+        // Several at a time, too: they wait for each other.
+        let asking = (0..3).map(|_| caller.get("/logs/search?q=number&facets=action&limit=5"));
+        for found in join_all(asking).await {
+            let counts = found.body["facets"]["action"].as_array().unwrap().iter();
+            let counted: u64 = counts.map(|value| value["count"].as_u64().unwrap()).sum();
+            assert_eq!(counted, entries as u64, "{found:?}");
+        }
+    }
+}
+
 /// A tenant lies on two of them.
 const SEVERAL_SHARDS: Shape = Shape { shards: 5, replicas: None, refresh: Duration::from_secs(1) };
 

@@ -59,6 +59,7 @@ async fn what_has_expired_is_a_gap_and_the_rest_follows() {
         let mut socket = Socket::open(&app.base, tenant_id, &format!("?cursor={cursor}")).await;
         let hello = socket.expect("hello").await;
         assert_eq!(hello["floor_seq"], 3);
+        assert_eq!(hello["cursor"], json!(cursor), "who breaks off here is told again");
         if seen < 2 {
             let gap = json!({
                 "type": "gap", "from_seq": seen + 1, "to_seq": 2, "reason": "expired"
