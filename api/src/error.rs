@@ -278,7 +278,7 @@ impl From<AppendError> for ApiError {
             AppendError::Unavailable => database_unavailable(),
             AppendError::OutcomeUnknown => Self::new(
                 ProblemCode::OutcomeUnknown,
-                "the database was lost before it answered: the entries may be in the log or not; \
+                "the database was lost before it answered: what was sent may be recorded or not; \
                  try again with the same Idempotency-Key, or look first if there was none",
             )
             .retry_after(2),
