@@ -81,6 +81,10 @@ async fn an_unknown_setting_is_named_with_the_nearest_one() {
         assert_refused(&ended, 2, &["AUDIT_LISTN", "did you mean AUDIT_LISTEN?"]);
         assert!(!ended.stderr.contains("AUDIT_TEST_ANYTHING"));
     }
+    // One that is like none of ours was not meant to be one.
+    let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, ("AUDIT_FOO", "1")]).await;
+    assert_refused(&ended, 2, &["unknown setting AUDIT_FOO in the environment\n"]);
+    assert!(!ended.stderr.contains("did you mean"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,8 +113,11 @@ async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
     let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, ("AUDIT_LOG_LEVEL", "a=b=c")]).await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("AUDIT_LOG_LEVEL"), "{ended:?}");
-    let ended = command::run(&["serve", "--listen", "here"], &[NOWHERE, GATEWAY]).await;
+    // The flag itself is wrong, so its variable is not to blame.
+    let env = [NOWHERE, GATEWAY, ("AUDIT_LISTEN", "127.0.0.1:0")];
+    let ended = command::run(&["serve", "--listen", "here"], &env).await;
     assert_refused(&ended, 2, &["--listen"]);
+    assert!(!ended.stderr.contains("AUDIT_LISTEN"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,6 +184,17 @@ async fn a_secret_may_come_from_a_file_but_not_from_two_places() {
     let both = [files[0], files[1], GATEWAY];
     let says = ["AUDIT_GATEWAY_SECRET", "AUDIT_GATEWAY_SECRET_FILE"];
     assert_refused(&command::run(&["serve", "--listen", "127.0.0.1:0"], &both).await, 2, &says);
+    // But a flag beats the environment, whichever of the two it is.
+    let nowhere = ["serve", "--listen", "127.0.0.1:0", "--database-url", NOWHERE.1];
+    let ended = command::run(&nowhere, &files).await;
+    assert_refused(&ended, 1, &["cannot reach PostgreSQL"]);
+    let by_file = ["serve", "--listen", "127.0.0.1:0", "--database-url-file", &url];
+    let by_file = [&by_file[..], &["--gateway-secret-file", "/nowhere"]].concat();
+    let ended = command::run(&by_file, &[NOWHERE, GATEWAY]).await;
+    assert_refused(&ended, 2, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
+    let both = [&nowhere[..], &["--database-url-file", &url]].concat();
+    let ended = command::run(&both, &[GATEWAY]).await;
+    assert_refused(&ended, 2, &["AUDIT_DATABASE_URL", "AUDIT_DATABASE_URL_FILE"]);
     let missing = [("AUDIT_GATEWAY_SECRET_FILE", "/nowhere"), files[1]];
     let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &missing).await;
     assert_refused(&ended, 2, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
@@ -229,6 +247,11 @@ async fn every_command_shows_an_example() {
         let ended = command::run(&[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains("Example:"), "{ended:?}");
+    }
+    // Whoever asks for help has perhaps set something wrong.
+    for args in [&["--help"][..], &["serve", "--help"], &["--version"], &["help", "tail"]] {
+        let ended = command::run(args, &[("AUDIT_FOO", "1"), ("AUDIT_LISTEN", "here")]).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
     }
     let with_secret = command::run(&["serve", "--help"], &[GATEWAY, NOWHERE]).await;
     assert!(!with_secret.stdout.contains(SECRET));
