@@ -29,7 +29,7 @@ use crate::rates::RateLimits;
 
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
 pub use self::connections::ConnectionArgs;
-pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
+pub use self::database::{DatabaseArgs, DatabaseUrl, DatabaseUrls, OwnerArgs};
 pub use self::environment::{from_args_and_env, known_settings};
 pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
 pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};

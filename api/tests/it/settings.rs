@@ -121,6 +121,25 @@ async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_url_of_another_kind_is_refused_by_the_name_of_its_setting() {
+    for command in ["serve", "poke"] {
+        for (name, value) in [
+            ("AUDIT_SEARCH_URL", "ftp://planted-password"),
+            ("AUDIT_SEARCH_URL", "file:///planted-password"),
+            ("AUDIT_QUEUE_URL", "ftp://planted-password/q"),
+            ("AUDIT_READER_DATABASE_URL", "planted-password"),
+            ("AUDIT_WRITER_DATABASE_URL", "mysql://planted-password"),
+            ("AUDIT_WORKER_DATABASE_URL", "http://planted-password"),
+        ] {
+            let env = [NOWHERE, GATEWAY, ("AUDIT_LISTEN", "127.0.0.1:0"), (name, value)];
+            let ended = command::run(&[command], &env).await;
+            assert_refused(&ended, 2, &[name]);
+            assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_what_it_needs_the_service_does_not_start() {
     let empty = ("AUDIT_GATEWAY_SECRET", "");
     let (one_empty, three) = (("AUDIT_GATEWAY_SECRET", "a,"), ("AUDIT_GATEWAY_SECRET", "a,b,c"));
@@ -131,8 +150,8 @@ async fn without_what_it_needs_the_service_does_not_start() {
         (&[NOWHERE, one_empty], 2, "AUDIT_GATEWAY_SECRET"),
         (&[NOWHERE, three], 2, "AUDIT_GATEWAY_SECRET"),
         (&[GATEWAY], 2, "AUDIT_DATABASE_URL"),
-        (&[GATEWAY, bad_url], 2, "database URL"),
-        (&[NOWHERE, GATEWAY], 1, "cannot reach PostgreSQL"),
+        (&[GATEWAY, bad_url], 2, "AUDIT_DATABASE_URL: the database URL"),
+        (&[NOWHERE, GATEWAY], 1, "cannot reach PostgreSQL at AUDIT_DATABASE_URL: error"),
         (&[NOWHERE, ("AUDIT_AUTH", "jwt")], 2, "AUDIT_JWT_JWKS"),
     ] {
         let mut env = env.to_vec();
@@ -140,6 +159,16 @@ async fn without_what_it_needs_the_service_does_not_start() {
         let ended = command::run(&["serve"], &env).await;
         assert_refused(&ended, code, &[says]);
         assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_cannot_reach_the_log_says_so_and_why() {
+    for command in ["migrate", "reindex", "verify-index"] {
+        let env = [NOWHERE, ("AUDIT_SEARCH_URL", "http://127.0.0.1:1")];
+        let ended = command::run(&[command], &env).await;
+        assert_refused(&ended, 1, &["cannot reach PostgreSQL at AUDIT_DATABASE_URL", "refused"]);
+        assert!(!ended.stderr.contains("planted-password"), "{ended:?}");
     }
 }
 
@@ -195,6 +224,13 @@ async fn a_secret_may_come_from_a_file_but_not_from_two_places() {
     let both = [&nowhere[..], &["--database-url-file", &url]].concat();
     let ended = command::run(&both, &[GATEWAY]).await;
     assert_refused(&ended, 2, &["AUDIT_DATABASE_URL", "AUDIT_DATABASE_URL_FILE"]);
+    let owner = db.url();
+    for name in ["AUDIT_READER_DATABASE_URL", "AUDIT_WORKER_DATABASE_URL"] {
+        let env = [("AUDIT_DATABASE_URL", &*owner), (name, NOWHERE.1), GATEWAY];
+        let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &env).await;
+        assert_refused(&ended, 1, &[&format!("cannot reach PostgreSQL at {name}: error")]);
+        assert!(!ended.stderr.contains("planted-password"), "{ended:?}");
+    }
     let missing = [("AUDIT_GATEWAY_SECRET_FILE", "/nowhere"), files[1]];
     let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &missing).await;
     assert_refused(&ended, 2, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
