@@ -185,13 +185,18 @@ impl Rules {
             }
         }
         let expires_at_s = claims.get("exp").and_then(Value::as_f64).ok_or(NO_EXPIRY)?;
+        let good_until_s = expires_at_s + leeway.as_secs_f64();
+        // The crate counts whole seconds, and takes a token for the whole of its last one.
+        if good_until_s <= unix_seconds(SystemTime::now()) {
+            return Err(EXPIRED);
+        }
         let claim = |name: &str| claims.get(name).cloned().unwrap_or_default();
         Ok(Claims {
             tenant: claim(&self.names.tenant),
             user: claim(&self.names.user),
             role: claim(&self.names.role),
             name: claim(NAME_CLAIM),
-            good_until_s: expires_at_s + leeway.as_secs_f64(),
+            good_until_s,
             names: Arc::clone(&self.names),
         })
     }
