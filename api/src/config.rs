@@ -87,7 +87,8 @@ Example:
   AUDIT_JWT_JWKS=keys.json audit-log token --tenant 00000000-0000-7000-8000-000000000001 \\
       --user alice --role auditor
 
-Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
+Prints the token alone, so that TOKEN=$(audit-log token …) works.
+Exit codes: 0 done, 1 failed, 2 wrong settings.")]
     Token(Box<TokenArgs>),
     /// Record believable entries, to try the service or to fill it
     #[command(after_help = client::EMIT_SAMPLE_HELP)]

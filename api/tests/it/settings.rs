@@ -173,6 +173,23 @@ async fn a_command_that_cannot_reach_the_log_says_so_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_cannot_be_minted_is_a_wrong_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json").to_str().unwrap().to_owned();
+    let made = command::run(&["token", "--new-key", &keys], &[]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let with_keys = [("AUDIT_JWT_JWKS", &*keys)];
+    for (flags, env, says) in [
+        (&["--role", "operator"][..], &[][..], "AUDIT_JWT_JWKS"),
+        (&["--role", "zzz"], &with_keys, "--role"),
+        (&["--tenant", "x"], &with_keys, "must be a UUID"),
+    ] {
+        let ended = command::run(&[&["token"], flags].concat(), env).await;
+        assert_refused(&ended, 2, &["wrong settings", says]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dev_mode_is_for_this_machine_unless_somebody_insists() {
     let db = TestDb::new().await;
     let url = db.url();
@@ -278,11 +295,12 @@ async fn migrate_prepares_a_database_that_serve_refuses_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_shows_an_example() {
-    for command in ["serve", "migrate", "token", "emit-sample", "export", "tail"] {
+async fn every_command_shows_an_example_and_its_exit_codes() {
+    for command in Cli::command().get_subcommands().map(clap::Command::get_name) {
         let ended = command::run(&[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains("Example:"), "{ended:?}");
+        assert!(ended.stdout.contains("Exit codes: "), "{ended:?}");
     }
     // Whoever asks for help has perhaps set something wrong.
     for args in [&["--help"][..], &["serve", "--help"], &["--version"], &["help", "tail"]] {
