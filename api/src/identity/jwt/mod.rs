@@ -39,9 +39,10 @@ const ALGORITHMS: [Algorithm; 4] =
 const NO_TOKEN: Unproved = Unproved("send one header Authorization: Bearer <token>");
 const TOO_LONG: Unproved = Unproved("the token is longer than 8 KiB");
 const MALFORMED: Unproved =
-    Unproved("the token is malformed: send a JWT, signed with RS256, ES256 or EdDSA");
+    Unproved("the token is malformed: send a JWT, signed with RS256, ES256, EdDSA or HS256");
 const WRONG_ALGORITHM: Unproved = Unproved(
-    "the token's alg is not accepted: it must be RS256, ES256 or EdDSA, whichever fits its key",
+    "the token's alg is not accepted: it must be RS256, ES256, EdDSA or HS256, whichever fits its \
+     key",
 );
 const CRITICAL: Unproved = Unproved("the token has a crit header: send one without");
 const UNKNOWN_KEY: Unproved =
