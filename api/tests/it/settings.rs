@@ -295,6 +295,27 @@ async fn migrate_prepares_a_database_that_serve_refuses_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_migrations_that_run_at_once_each_tells_what_it_did_itself() {
+    let db = TestDb::empty().await;
+    let url = db.url();
+    let migrate = || {
+        let env = [("AUDIT_DATABASE_URL", url.as_str())];
+        async move { command::run(&["migrate", "--profile", "native"], &env).await }
+    };
+    let (one, two, three) = tokio::join!(migrate(), migrate(), migrate());
+    let mut applied = 0;
+    let mut total = 0;
+    for ended in [one, two, three] {
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let words: Vec<_> = ended.stdout.split(' ').collect();
+        let of = words.iter().position(|word| *word == "of").unwrap();
+        applied += words[of - 1].parse::<usize>().unwrap();
+        total = words[of + 1].parse().unwrap();
+    }
+    assert_eq!(applied, total);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_command_shows_an_example_and_its_exit_codes() {
     for command in Cli::command().get_subcommands().map(clap::Command::get_name) {
         let ended = command::run(&[command, "--help"], &[]).await;
