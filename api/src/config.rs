@@ -6,6 +6,7 @@
 mod client;
 mod connections;
 mod database;
+mod environment;
 mod fanout;
 mod identity;
 mod index;
@@ -15,13 +16,12 @@ mod stream;
 mod tail;
 mod traces;
 
-use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clap::builder::{BoolishValueParser, Resettable};
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
@@ -29,7 +29,8 @@ use crate::rates::RateLimits;
 
 pub use self::client::{ClientArgs, EmitSampleArgs, ExportArgs, ExportFormat};
 pub use self::connections::ConnectionArgs;
-pub use self::database::{DatabaseArgs, DatabaseUrls, OwnerArgs};
+pub use self::database::{DatabaseArgs, DatabaseUrl, DatabaseUrls, OwnerArgs};
+pub use self::environment::{from_args_and_env, known_settings};
 pub use self::fanout::{QueueArgs, SearchArgs, SearchAuth};
 pub use self::identity::{AuthMode, IdentityArgs, JwtArgs};
 pub use self::index::{ReindexArgs, RepairArgs, VerifyIndexArgs};
@@ -38,29 +39,6 @@ pub use self::poke::PokeArgs;
 pub use self::stream::StreamArgs;
 pub use self::tail::{ColorChoice, TailArgs};
 pub use self::traces::TraceArgs;
-
-/// Settings that only our scripts read; named here so that they are not taken for mistakes.
-const SCRIPT_SETTINGS: &[&str] = &[
-    "AUDIT_BIN",
-    "AUDIT_CACHE_DIR",
-    "AUDIT_DATA_DIR",
-    "AUDIT_PG_PORT",
-    "AUDIT_PG_BIN",
-    "AUDIT_PG_USER",
-    "AUDIT_PYTHON",
-    "AUDIT_CHROMIUM",
-    "AUDIT_JAVA_HOME",
-    "AUDIT_OPENSEARCH_HEAP",
-    "AUDIT_OPENSEARCH_PORT",
-    "AUDIT_AWS_PORT",
-    "AUDIT_GATEWAY_PORT",
-    "AUDIT_LAMBDA_ZIP",
-];
-
-/// Families of settings that only tests, benchmarks, Compose and the script that makes queue and function
-/// read.
-const SCRIPT_PREFIXES: [&str; 4] =
-    ["AUDIT_TEST_", "AUDIT_BENCH_", "AUDIT_COMPOSE_", "AUDIT_FANOUT_"];
 
 /// Records who did what to which thing: durably, in order, apart for each tenant.
 #[derive(Debug, Parser)]
@@ -109,7 +87,8 @@ Example:
   AUDIT_JWT_JWKS=keys.json audit-log token --tenant 00000000-0000-7000-8000-000000000001 \\
       --user alice --role auditor
 
-Prints the token alone, so that TOKEN=$(audit-log token …) works.")]
+Prints the token alone, so that TOKEN=$(audit-log token …) works.
+Exit codes: 0 done, 1 failed, 2 wrong settings.")]
     Token(Box<TokenArgs>),
     /// Record believable entries, to try the service or to fill it
     #[command(after_help = client::EMIT_SAMPLE_HELP)]
@@ -292,98 +271,6 @@ pub struct TokenArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("wrong settings")]
 pub struct WrongSettings;
-
-/// Reads flags and environment; ends the process with a message on anything wrong.
-pub fn from_args_and_env() -> Cli {
-    let named = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown = unknown_settings(named);
-    if !unknown.is_empty() {
-        fail(&unknown.join("\n"));
-    }
-    parse().unwrap_or_else(|error| {
-        let hint = setting_behind(&error);
-        if let Some(setting) = hint.filter(|setting| std::env::var_os(setting).is_some()) {
-            let _ = error.print();
-            fail(&format!("the value came from the environment variable {setting}"));
-        }
-        error.exit()
-    })
-}
-
-fn parse() -> Result<Cli, clap::Error> {
-    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-    let mut command = without_variables(Cli::command(), is_empty);
-    let found = command.try_get_matches_from_mut(std::env::args_os());
-    found
-        .and_then(|found| Cli::from_arg_matches(&found))
-        .map_err(|error| error.format(&mut command))
-}
-
-/// Does not read these variables: one that is set to nothing is as good as unset.
-fn without_variables(
-    command: clap::Command,
-    forgotten: impl Fn(&OsStr) -> bool + Copy,
-) -> clap::Command {
-    let forget = |arg: clap::Arg| match arg.get_env() {
-        Some(name) if forgotten(name) => arg.env(Resettable::Reset),
-        _ => arg,
-    };
-    let below = |command| without_variables(command, forgotten);
-    command.mut_args(forget).mut_subcommands(below)
-}
-
-fn fail(message: &str) -> ! {
-    for line in message.lines() {
-        eprintln!("error: {line}");
-    }
-    std::process::exit(2)
-}
-
-/// One line about each `AUDIT_…` variable that nothing of ours reads.
-pub fn unknown_settings(names: impl Iterator<Item = String>) -> Vec<String> {
-    let known = known_settings();
-    let is_known = |name: &str| {
-        known.iter().any(|k| k == name) || SCRIPT_PREFIXES.iter().any(|p| name.starts_with(p))
-    };
-    names
-        .filter(|name| name.starts_with("AUDIT_") && !is_known(name))
-        .map(|name| {
-            let nearest = known
-                .iter()
-                .min_by_key(|k| strsim::damerau_levenshtein(k, &name))
-                .map_or("", String::as_str);
-            format!("unknown setting {name} in the environment; did you mean {nearest}?")
-        })
-        .collect()
-}
-
-/// Every environment variable that a command or script of ours reads.
-pub fn known_settings() -> Vec<String> {
-    let mut names: Vec<String> = SCRIPT_SETTINGS.iter().map(|&name| name.to_owned()).collect();
-    for command in Cli::command().get_subcommands() {
-        for arg in command.get_arguments().chain(Cli::command().get_arguments()) {
-            let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { continue };
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        }
-    }
-    names
-}
-
-/// The environment variable of the argument that an error is about.
-fn setting_behind(error: &clap::Error) -> Option<String> {
-    use clap::error::{ContextKind, ContextValue};
-    let ContextValue::String(usage) = error.get(ContextKind::InvalidArg)? else { return None };
-    let flag = usage.split_whitespace().next()?.trim_start_matches("--");
-    let flag = flag.split(['=', '[']).next()?;
-    Cli::command()
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .chain(Cli::command().get_arguments())
-        .find(|arg| arg.get_long() == Some(flag))
-        .and_then(|arg| arg.get_env()?.to_str().map(str::to_owned))
-}
 
 /// The value itself, or what the file holds without the line end; both at once is a mistake.
 fn secret_or_file(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::config::{DatabaseUrls, ProfileChoice};
+use api::config::{DatabaseUrl, DatabaseUrls, ProfileChoice};
 use api::store::migrations::{Profile, migrate};
 use api::store::{Store, connect_options, preflight, tenants};
 use api::tenants::default_settings;
@@ -64,7 +64,8 @@ pub(crate) fn rival_tenants() -> [TenantId; TENANTS] {
 
 /// One URL for all roles.
 pub(crate) fn urls(url: &SecretString) -> DatabaseUrls {
-    DatabaseUrls { reader: url.clone(), writer: url.clone(), worker: url.clone(), shared: true }
+    let setting = "AUDIT_BENCH_DATABASE_URL";
+    DatabaseUrls::of_owner(DatabaseUrl { setting, url: url.clone() })
 }
 
 /// Brings the database to this version's schema.

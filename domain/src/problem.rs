@@ -108,7 +108,7 @@ impl ProblemCode {
             Self::UnreadableJson => ("unreadable_json", "The body is not readable JSON"),
             Self::InvalidRequest => ("invalid_request", "The request is malformed"),
             Self::Unauthenticated => ("unauthenticated", "No valid proof of identity"),
-            Self::InvalidIdentity => ("invalid_identity", "The identity headers are malformed"),
+            Self::InvalidIdentity => ("invalid_identity", "The caller's identity is malformed"),
             Self::ForbiddenRole => ("forbidden_role", "The role may not do this"),
             Self::OriginNotAllowed => ("origin_not_allowed", "The origin is not allowed"),
             Self::UnknownTenant => ("unknown_tenant", "The tenant is not known"),

@@ -91,6 +91,11 @@ impl Fault {
         matches!(self, Self::Refused(refusal) if matches!(refusal.status.as_u16(), 400 | 409 | 410))
     }
 
+    /// Whether the service cannot make sense of what it was asked for.
+    pub fn is_wrong_value(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if matches!(refusal.status.as_u16(), 400 | 422))
+    }
+
     /// When to come back, as far as the service has said.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

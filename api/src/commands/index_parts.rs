@@ -2,9 +2,10 @@
 
 use anyhow::Context as _;
 use search::Index;
+use sqlx::Connection as _;
 
 use crate::config::{DatabaseArgs, SearchArgs, WrongSettings};
-use crate::store::{Store, installation};
+use crate::store::{Store, installation, log_in};
 
 /// Connections for reading that a command has.
 const READER_CONNECTIONS: u32 = 1;
@@ -26,6 +27,8 @@ pub(super) async fn parts(database: &DatabaseArgs, search: &SearchArgs) -> anyho
     let store = Store::new(&urls, READER_CONNECTIONS).context(WrongSettings)?;
     let index = search.index().await.context(WrongSettings)?;
     let index = index.context("set AUDIT_SEARCH_URL to the OpenSearch that holds the index");
+    // A pool would only say that it has waited for too long.
+    log_in(&urls.worker).await?.close().await?;
     let installation = installation::id(&store.worker).await;
     let installation = installation.context("cannot read the log: has `audit-log migrate` run?")?;
     let index = index.context(WrongSettings)?.of_installation(&installation);

@@ -4,19 +4,17 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 
 use super::index_parts::NOT_OURS;
-use crate::config::{MigrateArgs, WrongSettings};
-use crate::store::{connect_options, installation, migrations};
+use crate::config::{DatabaseUrl, MigrateArgs, WrongSettings};
+use crate::store::{installation, log_in, migrations, options_of};
 
 /// Runs the command.
 pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
     let index = args.search.index().await.context(WrongSettings)?;
-    let mut connection = PgConnection::connect_with(&options(args).context(WrongSettings)?)
-        .await
-        .context("cannot reach PostgreSQL at AUDIT_DATABASE_URL")?;
+    let url = url(args).context(WrongSettings)?;
+    let mut connection = log_in(&url).await?;
     let migrated = migrations::migrate(&mut connection, args.profile, args.partition_days).await?;
     let installation = installation::id(&mut connection).await?;
     connection.close().await?;
@@ -39,8 +37,10 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(args: &MigrateArgs) -> anyhow::Result<PgConnectOptions> {
-    let url =
-        args.database.url()?.context("set AUDIT_DATABASE_URL to the owner's PostgreSQL URL")?;
-    connect_options(&url)
+/// The owner's URL, which can be read.
+fn url(args: &MigrateArgs) -> anyhow::Result<DatabaseUrl> {
+    let url = args.database.url()?;
+    let url = url.context("set AUDIT_DATABASE_URL to the owner's PostgreSQL URL")?;
+    options_of(&url)?;
+    Ok(url)
 }

@@ -13,7 +13,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::config::TokenArgs;
+use crate::config::{TokenArgs, WrongSettings};
 use crate::identity::{Proof, jwt};
 
 /// Who can read the file can sign tokens.
@@ -32,7 +32,7 @@ pub fn run(args: &TokenArgs) -> anyhow::Result<()> {
         eprintln!("  audit-log token --tenant <UUID> --user alice --role admin");
         return Ok(());
     }
-    let token = mint(args)?;
+    let token = mint(args).context(WrongSettings)?;
     writeln!(io::stdout(), "{token}").context("cannot write to standard output")
 }
 

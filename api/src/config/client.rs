@@ -70,7 +70,7 @@ pub struct EmitSampleArgs {
     /// Let them have happened in the last so many days, mostly in working hours; without it, now
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3_650))]
     pub days: Option<u16>,
-    /// Seconds to go on trying while the service takes nothing
+    /// Seconds to go on trying while the service takes nothing, once it has been reached
     #[arg(long, default_value_t = 60, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub patience_s: u64,
@@ -106,7 +106,7 @@ pub struct ExportArgs {
     /// No more entries than this
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_entries: Option<u64>,
-    /// Seconds to go on trying while nothing comes
+    /// Seconds to go on trying while nothing comes, once the service has been reached
     #[arg(long, default_value_t = 300, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub patience_s: u64,

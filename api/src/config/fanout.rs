@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use search::{AuthChoice, Index, IndexSettings, Login, Prefix};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -61,6 +61,15 @@ pub enum SearchAuth {
     Aws,
 }
 
+impl QueueArgs {
+    /// The queue's URL, where there is one.
+    pub fn url(&self) -> anyhow::Result<Option<&Url>> {
+        let Some(url) = &self.queue_url else { return Ok(None) };
+        check_scheme("AUDIT_QUEUE_URL", url)?;
+        Ok(Some(url))
+    }
+}
+
 impl SearchArgs {
     /// The password, wherever it came from.
     pub fn password(&self) -> anyhow::Result<Option<SecretString>> {
@@ -74,6 +83,7 @@ impl SearchArgs {
     /// The index; `None` where there is none. Does not connect yet.
     pub async fn index(&self) -> anyhow::Result<Option<Index>> {
         let Some(url) = self.search_url.clone() else { return Ok(None) };
+        check_scheme("AUDIT_SEARCH_URL", &url)?;
         if url.password().is_some() {
             // Addresses are told in errors and logs.
             bail!(
@@ -89,6 +99,15 @@ impl SearchArgs {
             auth.context("AUDIT_SEARCH_AUTH: see AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD")?;
         Ok(Some(Index::new(&IndexSettings { url, auth, prefix })?))
     }
+}
+
+/// The URL itself is not repeated: it may hold a password.
+fn check_scheme(setting: &str, url: &Url) -> anyhow::Result<()> {
+    ensure!(
+        matches!(url.scheme(), "http" | "https"),
+        "{setting} must begin with http:// or https://"
+    );
+    Ok(())
 }
 
 impl From<SearchAuth> for AuthChoice {

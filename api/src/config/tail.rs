@@ -53,7 +53,7 @@ pub struct TailArgs {
     /// End after so many entries
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max: Option<u64>,
-    /// Seconds to go on trying while the service is away
+    /// Seconds to go on trying while the service is away, once it has been reached
     #[arg(long, default_value_t = 600, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub patience_s: u64,

@@ -13,6 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use url::Url;
 
 pub use self::check::{Check, Status};
 pub use self::text::lines;
@@ -29,8 +30,9 @@ const NO_SEARCH: &str = "AUDIT_SEARCH_URL is not set: searches read the log";
 /// Looks at everything, one after the other, so that none makes another one slow.
 pub async fn look(args: &PokeArgs) -> anyhow::Result<Vec<Check>> {
     let index = args.search.index().await.context(WrongSettings)?;
+    let queue_url = args.queue.url().context(WrongSettings)?;
     let (mut checks, store) = look_at_postgres(args).await?;
-    checks.extend(Box::pin(look_at_queue(args)).await);
+    checks.extend(Box::pin(look_at_queue(args, queue_url)).await);
     match &index {
         None => checks.push(Check::off(search::PART, NO_SEARCH)),
         Some(index) => {
@@ -59,8 +61,8 @@ async fn look_at_postgres(args: &PokeArgs) -> anyhow::Result<(Vec<Check>, Option
     Ok((vec![check], Some(store)))
 }
 
-async fn look_at_queue(args: &PokeArgs) -> Vec<Check> {
-    let Some(url) = &args.queue.queue_url else {
+async fn look_at_queue(args: &PokeArgs, url: Option<&Url>) -> Vec<Check> {
+    let Some(url) = url else {
         return vec![Check::off(queue::PART, NO_QUEUE)];
     };
     let config = aws::config().await;

@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use super::check::Check;
 use crate::config::DatabaseUrls;
 use crate::store::migrations::Profile;
-use crate::store::{Store, partitions, preflight, probing};
+use crate::store::{Store, log_in, partitions, preflight, probing};
 
 pub(super) const PART: &str = "postgres";
 
@@ -28,9 +28,7 @@ pub(super) async fn check(urls: &DatabaseUrls, store: &Store) -> Check {
 }
 
 async fn look(check: &mut Check, urls: &DatabaseUrls, store: &Store) -> anyhow::Result<()> {
-    let mut login = PgConnection::connect_with(&store.worker_options)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot be reached: {error}"))?;
+    let mut login = log_in(&urls.worker).await?;
     let asked_at = Instant::now();
     let server = probing::server(&mut login).await?;
     check.took(asked_at.elapsed());

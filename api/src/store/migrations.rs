@@ -1,6 +1,6 @@
 //! Brings a database to the schema of this version. Run as the owner of the database.
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate as _, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::partitions;
@@ -52,8 +52,22 @@ pub struct Migrated {
     pub partitions: usize,
 }
 
-/// Applies what is missing; running it again does no harm.
+/// Applies what is missing; running it again does no harm. Of several at once, each waits for the
+/// one before, and tells what it did itself.
 pub async fn migrate(
+    connection: &mut PgConnection,
+    choice: ProfileChoice,
+    partition_days: u16,
+) -> anyhow::Result<Migrated> {
+    connection.lock().await?;
+    let migrated = migrate_alone(connection, choice, partition_days).await;
+    let unlocked = connection.unlock().await;
+    let migrated = migrated?;
+    unlocked?;
+    Ok(migrated)
+}
+
+async fn migrate_alone(
     connection: &mut PgConnection,
     choice: ProfileChoice,
     partition_days: u16,

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow, bail};
 use domain::{TenantId, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -49,9 +50,16 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use self::turns::Turns;
+use crate::config::{DatabaseUrl, DatabaseUrls};
+
+/// How a database URL begins.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// How long a connection may take to come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the first login of a program may take: nobody waits for it but who has started it.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a handler waits for a free connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -116,9 +124,32 @@ impl DbRole {
 
 /// Reads a URL; the text itself never reaches an error or a log.
 pub fn connect_options(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url.expose_secret())
-        .map_err(|error| anyhow::anyhow!("the database URL cannot be read: {error}"))?;
+    let url = url.expose_secret();
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| anyhow!("the database URL cannot be read: {error}"))?;
+    // Any other scheme would be taken as well.
+    if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        bail!("the database URL must begin with {}", SCHEMES.join(" or "));
+    }
     Ok(options.application_name("audit-log").disable_statement_logging())
+}
+
+/// The same of a setting, which an error names.
+pub fn options_of(url: &DatabaseUrl) -> anyhow::Result<PgConnectOptions> {
+    connect_options(&url.url).context(url.setting)
+}
+
+/// The first connection of a program, as the login itself. An error names the setting, since each
+/// of them may lead to another server.
+pub async fn log_in(url: &DatabaseUrl) -> anyhow::Result<PgConnection> {
+    let options = options_of(url)?;
+    let connecting = PgConnection::connect_with(&options);
+    let why = match tokio::time::timeout(LOGIN_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", LOGIN_TIMEOUT.as_secs()),
+    };
+    bail!("cannot reach PostgreSQL at {}: {why}", url.setting)
 }
 
 /// One connection that steps down to a role; gives up after [`CONNECT_TIMEOUT`].
@@ -192,15 +223,12 @@ impl Drop for Wait<'_> {
 
 impl Store {
     /// Reads the URLs and makes the pools, without connecting yet.
-    pub fn new(
-        urls: &crate::config::DatabaseUrls,
-        reader_connections: u32,
-    ) -> anyhow::Result<Self> {
+    pub fn new(urls: &DatabaseUrls, reader_connections: u32) -> anyhow::Result<Self> {
         Ok(Self {
-            reader: pool(connect_options(&urls.reader)?, DbRole::Reader, reader_connections),
-            worker: pool(connect_options(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
-            worker_options: connect_options(&urls.worker)?,
-            writer_options: connect_options(&urls.writer)?,
+            reader: pool(options_of(&urls.reader)?, DbRole::Reader, reader_connections),
+            worker: pool(options_of(&urls.worker)?, DbRole::Worker, WORKER_CONNECTIONS),
+            worker_options: options_of(&urls.worker)?,
+            writer_options: options_of(&urls.writer)?,
             turns: None,
             waiting: Arc::default(),
         })

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::migrations::Profile;
-use super::{DbRole, Store, connect_options};
+use super::{DbRole, Store, log_in};
 use crate::config::DatabaseUrls;
 
 /// Oldest server this was built for.
@@ -20,9 +20,7 @@ pub struct Found {
 
 /// Looks at the server, the schema and the roles; an error says what to do.
 pub async fn inspect(urls: &DatabaseUrls, store: &Store) -> anyhow::Result<Found> {
-    let mut writer = PgConnection::connect_with(&store.writer_options)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot reach PostgreSQL as the writer: {error}"))?;
+    let mut writer = log_in(&urls.writer).await?;
     let unsafe_settings = unsafe_settings(&mut writer).await?;
     check_version(&mut writer).await?;
     for (role, url) in [
@@ -30,7 +28,7 @@ pub async fn inspect(urls: &DatabaseUrls, store: &Store) -> anyhow::Result<Found
         (DbRole::Reader, &urls.reader),
         (DbRole::Worker, &urls.worker),
     ] {
-        let mut connection = PgConnection::connect_with(&connect_options(url)?).await?;
+        let mut connection = log_in(url).await?;
         check_role(&mut connection, role).await?;
         connection.close().await?;
     }

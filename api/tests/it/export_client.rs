@@ -148,6 +148,19 @@ async fn filters_reach_the_service_as_they_were_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_cut_on_purpose_says_how_far_it_came() {
+    let exporter = Exporter::gapless().await;
+    for format in FORMATS {
+        for case in ["", "trailers=dropped", "cut=90"] {
+            let ended = export(&exporter, case, &["--format", format, "--max-entries=2"]).await;
+            assert_ended(&ended, 0, &["whole: 2 entries of seq 1 to 2"]);
+            let says_so = ended.stdout.contains("\"last_seq\":2");
+            assert_eq!(says_so, format == "ndjson", "{ended:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_after_the_export_began_is_left_out() {
     let exporter = Exporter::start(texts(&[1, 2, 3, 4, 5]), 3).await;
     for format in FORMATS {
@@ -250,6 +263,7 @@ async fn mistakes_are_told_with_what_to_do() {
         (&["--header", "planted-token"], 2, "--header must be"),
         (&["--url", "planted-token"], 2, "AUDIT_URL is not a URL"),
         (&["--max-entries", "0"], 2, "--max-entries"),
+        (&["--filter", "q=(", "-o", &file], 2, "the planted mistake"),
         (&["--verify", "x", "--output", "y"], 2, "cannot be used with"),
         (&["--url", "http://127.0.0.1:1", "-o", &file], 1, "is the service running"),
         (&["--verify", &file], 1, "cannot read"),

@@ -81,6 +81,10 @@ async fn an_unknown_setting_is_named_with_the_nearest_one() {
         assert_refused(&ended, 2, &["AUDIT_LISTN", "did you mean AUDIT_LISTEN?"]);
         assert!(!ended.stderr.contains("AUDIT_TEST_ANYTHING"));
     }
+    // One that is like none of ours was not meant to be one.
+    let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, ("AUDIT_FOO", "1")]).await;
+    assert_refused(&ended, 2, &["unknown setting AUDIT_FOO in the environment\n"]);
+    assert!(!ended.stderr.contains("did you mean"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,8 +113,30 @@ async fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
     let ended = command::run(&["serve"], &[NOWHERE, GATEWAY, ("AUDIT_LOG_LEVEL", "a=b=c")]).await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("AUDIT_LOG_LEVEL"), "{ended:?}");
-    let ended = command::run(&["serve", "--listen", "here"], &[NOWHERE, GATEWAY]).await;
+    // The flag itself is wrong, so its variable is not to blame.
+    let env = [NOWHERE, GATEWAY, ("AUDIT_LISTEN", "127.0.0.1:0")];
+    let ended = command::run(&["serve", "--listen", "here"], &env).await;
     assert_refused(&ended, 2, &["--listen"]);
+    assert!(!ended.stderr.contains("AUDIT_LISTEN"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_of_another_kind_is_refused_by_the_name_of_its_setting() {
+    for command in ["serve", "poke"] {
+        for (name, value) in [
+            ("AUDIT_SEARCH_URL", "ftp://planted-password"),
+            ("AUDIT_SEARCH_URL", "file:///planted-password"),
+            ("AUDIT_QUEUE_URL", "ftp://planted-password/q"),
+            ("AUDIT_READER_DATABASE_URL", "planted-password"),
+            ("AUDIT_WRITER_DATABASE_URL", "mysql://planted-password"),
+            ("AUDIT_WORKER_DATABASE_URL", "http://planted-password"),
+        ] {
+            let env = [NOWHERE, GATEWAY, ("AUDIT_LISTEN", "127.0.0.1:0"), (name, value)];
+            let ended = command::run(&[command], &env).await;
+            assert_refused(&ended, 2, &[name]);
+            assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,8 +150,8 @@ async fn without_what_it_needs_the_service_does_not_start() {
         (&[NOWHERE, one_empty], 2, "AUDIT_GATEWAY_SECRET"),
         (&[NOWHERE, three], 2, "AUDIT_GATEWAY_SECRET"),
         (&[GATEWAY], 2, "AUDIT_DATABASE_URL"),
-        (&[GATEWAY, bad_url], 2, "database URL"),
-        (&[NOWHERE, GATEWAY], 1, "cannot reach PostgreSQL"),
+        (&[GATEWAY, bad_url], 2, "AUDIT_DATABASE_URL: the database URL"),
+        (&[NOWHERE, GATEWAY], 1, "cannot reach PostgreSQL at AUDIT_DATABASE_URL: error"),
         (&[NOWHERE, ("AUDIT_AUTH", "jwt")], 2, "AUDIT_JWT_JWKS"),
     ] {
         let mut env = env.to_vec();
@@ -133,6 +159,33 @@ async fn without_what_it_needs_the_service_does_not_start() {
         let ended = command::run(&["serve"], &env).await;
         assert_refused(&ended, code, &[says]);
         assert!(!ended.stderr.contains("planted-password"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_cannot_reach_the_log_says_so_and_why() {
+    for command in ["migrate", "reindex", "verify-index"] {
+        let env = [NOWHERE, ("AUDIT_SEARCH_URL", "http://127.0.0.1:1")];
+        let ended = command::run(&[command], &env).await;
+        assert_refused(&ended, 1, &["cannot reach PostgreSQL at AUDIT_DATABASE_URL", "refused"]);
+        assert!(!ended.stderr.contains("planted-password"), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_cannot_be_minted_is_a_wrong_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json").to_str().unwrap().to_owned();
+    let made = command::run(&["token", "--new-key", &keys], &[]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let with_keys = [("AUDIT_JWT_JWKS", &*keys)];
+    for (flags, env, says) in [
+        (&["--role", "operator"][..], &[][..], "AUDIT_JWT_JWKS"),
+        (&["--role", "zzz"], &with_keys, "--role"),
+        (&["--tenant", "x"], &with_keys, "must be a UUID"),
+    ] {
+        let ended = command::run(&[&["token"], flags].concat(), env).await;
+        assert_refused(&ended, 2, &["wrong settings", says]);
     }
 }
 
@@ -177,6 +230,24 @@ async fn a_secret_may_come_from_a_file_but_not_from_two_places() {
     let both = [files[0], files[1], GATEWAY];
     let says = ["AUDIT_GATEWAY_SECRET", "AUDIT_GATEWAY_SECRET_FILE"];
     assert_refused(&command::run(&["serve", "--listen", "127.0.0.1:0"], &both).await, 2, &says);
+    // But a flag beats the environment, whichever of the two it is.
+    let nowhere = ["serve", "--listen", "127.0.0.1:0", "--database-url", NOWHERE.1];
+    let ended = command::run(&nowhere, &files).await;
+    assert_refused(&ended, 1, &["cannot reach PostgreSQL"]);
+    let by_file = ["serve", "--listen", "127.0.0.1:0", "--database-url-file", &url];
+    let by_file = [&by_file[..], &["--gateway-secret-file", "/nowhere"]].concat();
+    let ended = command::run(&by_file, &[NOWHERE, GATEWAY]).await;
+    assert_refused(&ended, 2, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
+    let both = [&nowhere[..], &["--database-url-file", &url]].concat();
+    let ended = command::run(&both, &[GATEWAY]).await;
+    assert_refused(&ended, 2, &["AUDIT_DATABASE_URL", "AUDIT_DATABASE_URL_FILE"]);
+    let owner = db.url();
+    for name in ["AUDIT_READER_DATABASE_URL", "AUDIT_WORKER_DATABASE_URL"] {
+        let env = [("AUDIT_DATABASE_URL", &*owner), (name, NOWHERE.1), GATEWAY];
+        let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &env).await;
+        assert_refused(&ended, 1, &[&format!("cannot reach PostgreSQL at {name}: error")]);
+        assert!(!ended.stderr.contains("planted-password"), "{ended:?}");
+    }
     let missing = [("AUDIT_GATEWAY_SECRET_FILE", "/nowhere"), files[1]];
     let ended = command::run(&["serve", "--listen", "127.0.0.1:0"], &missing).await;
     assert_refused(&ended, 2, &["AUDIT_GATEWAY_SECRET_FILE", "/nowhere"]);
@@ -224,11 +295,38 @@ async fn migrate_prepares_a_database_that_serve_refuses_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_shows_an_example() {
-    for command in ["serve", "migrate", "token", "emit-sample", "export", "tail"] {
+async fn of_migrations_that_run_at_once_each_tells_what_it_did_itself() {
+    let db = TestDb::empty().await;
+    let url = db.url();
+    let migrate = || {
+        let env = [("AUDIT_DATABASE_URL", url.as_str())];
+        async move { command::run(&["migrate", "--profile", "native"], &env).await }
+    };
+    let (one, two, three) = tokio::join!(migrate(), migrate(), migrate());
+    let mut applied = 0;
+    let mut total = 0;
+    for ended in [one, two, three] {
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let words: Vec<_> = ended.stdout.split(' ').collect();
+        let of = words.iter().position(|word| *word == "of").unwrap();
+        applied += words[of - 1].parse::<usize>().unwrap();
+        total = words[of + 1].parse().unwrap();
+    }
+    assert_eq!(applied, total);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_shows_an_example_and_its_exit_codes() {
+    for command in Cli::command().get_subcommands().map(clap::Command::get_name) {
         let ended = command::run(&[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains("Example:"), "{ended:?}");
+        assert!(ended.stdout.contains("Exit codes: "), "{ended:?}");
+    }
+    // Whoever asks for help has perhaps set something wrong.
+    for args in [&["--help"][..], &["serve", "--help"], &["--version"], &["help", "tail"]] {
+        let ended = command::run(args, &[("AUDIT_FOO", "1"), ("AUDIT_LISTEN", "here")]).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
     }
     let with_secret = command::run(&["serve", "--help"], &[GATEWAY, NOWHERE]).await;
     assert!(!with_secret.stdout.contains(SECRET));

@@ -39,7 +39,7 @@ use super::fault::{Fault, innermost};
 use super::patience::Patience;
 use super::progress::Progress;
 use super::service::Service;
-use crate::config::ExportFormat;
+use crate::config::{ExportFormat, WrongSettings};
 
 /// Put around what ended an export that had begun; the process ends with code 3.
 #[derive(Debug, Clone, Error)]
@@ -98,8 +98,8 @@ enum Stop {
 
 /// How an answer ended well.
 enum Received {
-    /// Proven; in NDJSON with its own end record.
-    Whole(Option<Vec<u8>>),
+    /// Proven by these facts; in NDJSON with its own end record.
+    Whole(Facts, Option<Vec<u8>>),
     /// It went on beyond the end of this export.
     Enough,
 }
@@ -130,12 +130,14 @@ impl<'a> Export<'a> {
         let ended = self.receive_all().await;
         self.progress.end();
         let stop = match ended {
-            Ok(()) => return Ok(self.joined.facts(self.range.unwrap_or_default())),
+            Ok(facts) => return Ok(facts),
             Err(stop) => stop,
         };
         if self.range.is_none() {
             self.output.take_back();
-            return Err(stop.into_error());
+            let wrong_value = stop.fault().is_some_and(Fault::is_wrong_value);
+            let error = stop.into_error();
+            return Err(if wrong_value { error.context(WrongSettings) } else { error });
         }
         if matches!(stop, Stop::Unsound(_)) {
             self.output.condemn();
@@ -145,12 +147,12 @@ impl<'a> Export<'a> {
         Err(stop.into_error().context(NotWhole { goes_on_with }))
     }
 
-    async fn receive_all(&mut self) -> Result<(), Stop> {
-        let mut end_record = None;
+    async fn receive_all(&mut self) -> Result<Facts, Stop> {
+        let (mut said, mut end_record) = (None, None);
         while !self.has_all() {
             match self.receive_one().await {
-                Ok(Received::Whole(record)) => {
-                    end_record = record;
+                Ok(Received::Whole(facts, record)) => {
+                    (said, end_record) = (facts.range.last_seq, record);
                     break;
                 }
                 Ok(Received::Enough) => break,
@@ -167,13 +169,24 @@ impl<'a> Export<'a> {
         if self.joined.lacks_some(range, self.order.max_entries) {
             return Err(Stop::Unsound(anyhow!("it ends before the last entry there was")));
         }
+        let range = self.reached(range, said);
         let mut end = Vec::new();
         match end_record {
             // An export in one piece is kept as it was sent.
             Some(record) if self.answers == 1 => end = record,
             _ => self.joined.finish(range, &mut end),
         }
-        self.output.write(&end).and_then(|()| self.output.complete()).map_err(Stop::Final)
+        self.output.write(&end).and_then(|()| self.output.complete()).map_err(Stop::Final)?;
+        Ok(self.joined.facts(range))
+    }
+
+    /// The numbers that it reaches over: all that there were when it began, or, cut on purpose, as
+    /// far as its last answer says.
+    fn reached(&self, range: Range, said: Option<u64>) -> Range {
+        let is_cut = self.order.max_entries.is_some_and(|max| self.joined.rows() >= max);
+        let cut_after = said.or(self.joined.last_seq()).filter(|_| is_cut);
+        let last_seq = range.last_seq.map(|last| cut_after.map_or(last, |seq| seq.min(last)));
+        Range { last_seq, ..range }
     }
 
     fn has_all(&self) -> bool {
@@ -292,7 +305,7 @@ impl<'a> Export<'a> {
         if !incoming.tally.proves(&facts) {
             return Err(differs(&facts));
         }
-        Ok(Received::Whole(incoming.end.map(|(_, record)| record)))
+        Ok(Received::Whole(facts, incoming.end.map(|(_, record)| record)))
     }
 
     async fn recorded_facts(&self, export_id: &str) -> Result<Option<Facts>, Stop> {
@@ -317,7 +330,15 @@ impl Stop {
         match self {
             Self::Cut(_) => true,
             Self::Unsound(_) => false,
-            Self::Final(error) => !error.downcast_ref::<Fault>().is_some_and(Fault::is_for_good),
+            Self::Final(_) => !self.fault().is_some_and(Fault::is_for_good),
+        }
+    }
+
+    /// What the service or the way to it did, if that is why.
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Cut(fault) => Some(fault),
+            Self::Unsound(error) | Self::Final(error) => error.downcast_ref(),
         }
     }
 

@@ -22,7 +22,7 @@ pub use self::line::Look;
 pub use self::notebook::Notebook;
 use self::printer::{Printed, Printer};
 use self::socket::Socket;
-use super::fault::{Fault, Refusal};
+use super::fault::Fault;
 use super::patience::Patience;
 use super::plain::{plain, plain_json};
 use super::service::Service;
@@ -227,11 +227,7 @@ impl Tail<'_> {
     }
 
     fn given_up(&self, fault: Fault) -> anyhow::Error {
-        let wrong_value = matches!(
-            &fault,
-            Fault::Refused(Refusal { status, .. }) if matches!(status.as_u16(), 400 | 422)
-        );
-        let is_away = fault.may_pass();
+        let (wrong_value, is_away) = (fault.is_wrong_value(), fault.may_pass());
         let error = anyhow::Error::new(fault);
         match (wrong_value, is_away, self.has_connected) {
             (true, ..) => error.context(WrongSettings),

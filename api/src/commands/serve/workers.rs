@@ -192,7 +192,7 @@ pub(super) type Queue = (Arc<SqsQueue>, usize);
 
 /// The queue, where there is one.
 pub(super) async fn queue(args: &QueueArgs) -> anyhow::Result<Option<Queue>> {
-    let Some(url) = &args.queue_url else { return Ok(None) };
+    let Some(url) = args.url().context(WrongSettings)? else { return Ok(None) };
     let queue = SqsQueue::new(url).await.context(WrongSettings)?;
     Ok(Some((Arc::new(queue), usize::try_from(args.queue_send_kib)? << 10)))
 }

@@ -39,9 +39,10 @@ const ALGORITHMS: [Algorithm; 4] =
 const NO_TOKEN: Unproved = Unproved("send one header Authorization: Bearer <token>");
 const TOO_LONG: Unproved = Unproved("the token is longer than 8 KiB");
 const MALFORMED: Unproved =
-    Unproved("the token is malformed: send a JWT, signed with RS256, ES256 or EdDSA");
+    Unproved("the token is malformed: send a JWT, signed with RS256, ES256, EdDSA or HS256");
 const WRONG_ALGORITHM: Unproved = Unproved(
-    "the token's alg is not accepted: it must be RS256, ES256 or EdDSA, whichever fits its key",
+    "the token's alg is not accepted: it must be RS256, ES256, EdDSA or HS256, whichever fits its \
+     key",
 );
 const CRITICAL: Unproved = Unproved("the token has a crit header: send one without");
 const UNKNOWN_KEY: Unproved =
@@ -185,13 +186,18 @@ impl Rules {
             }
         }
         let expires_at_s = claims.get("exp").and_then(Value::as_f64).ok_or(NO_EXPIRY)?;
+        let good_until_s = expires_at_s + leeway.as_secs_f64();
+        // The crate counts whole seconds, and takes a token for the whole of its last one.
+        if good_until_s <= unix_seconds(SystemTime::now()) {
+            return Err(EXPIRED);
+        }
         let claim = |name: &str| claims.get(name).cloned().unwrap_or_default();
         Ok(Claims {
             tenant: claim(&self.names.tenant),
             user: claim(&self.names.user),
             role: claim(&self.names.role),
             name: claim(NAME_CLAIM),
-            good_until_s: expires_at_s + leeway.as_secs_f64(),
+            good_until_s,
             names: Arc::clone(&self.names),
         })
     }

@@ -1,6 +1,6 @@
 //! The same statistics from a hypertable, also of chunks that are compressed.
 
-use api::config::{DatabaseUrls, ProfileChoice};
+use api::config::{DatabaseUrl, DatabaseUrls, ProfileChoice};
 use api::store::statistics::{self, Stats, counting};
 use api::store::{self, DbRole, Store, connect_options, migrations, tenants};
 use api::tenants::default_settings;
@@ -54,9 +54,8 @@ async fn a_hypertable_is_counted_like_partitions() {
 
 /// What is kept and what is in the log say the same.
 async fn asked_right(timescale: &Timescale, tenant_id: TenantId) {
-    let url = timescale.url();
-    let urls = DatabaseUrls { reader: url.clone(), writer: url.clone(), worker: url, shared: true };
-    let store = Store::new(&urls, 1).unwrap();
+    let owner = DatabaseUrl { setting: "AUDIT_DATABASE_URL", url: timescale.url() };
+    let store = Store::new(&DatabaseUrls::of_owner(owner), 1).unwrap();
     let calendar = Some(Calendar { interval: Interval::Week, zone: Zone::UTC });
     let by_week = StatsQuery { calendar, ..StatsQuery::default() };
     let user = vec![Ident::parse("user-1").unwrap()];

@@ -159,13 +159,21 @@ async fn a_token_ends_a_stream_when_it_ends() {
     let made = app.with_headers(headers.clone()).post("/logs/stream/ticket", &json!({})).await;
     let query = format!("?ticket={}", made.created().body["ticket"].as_str().unwrap());
     let mut sockets = [
-        Socket::try_open(&app.base, "", headers).await.unwrap(),
+        Socket::try_open(&app.base, "", headers.clone()).await.unwrap(),
         Socket::try_open(&app.base, &query, HeaderMap::new()).await.unwrap(),
     ];
-    for socket in &mut sockets {
-        socket.expect("hello").await;
-        assert_eq!(socket.closed().await.0, 4401);
-    }
+    let env = [("AUDIT_URL", &*app.base), ("AUDIT_TOKEN", minted.stdout.trim())];
+    let (tail, ()) = tokio::join!(command::run(&["tail", "--patience-s", "2"], &env), async {
+        for socket in &mut sockets {
+            socket.expect("hello").await;
+            assert_eq!(socket.closed().await.0, 4401);
+        }
+        // Not for the rest of that second either.
+        let again = Socket::try_open(&app.base, "", headers).await.err().expect("it has ended");
+        assert_eq!(again.code(), (401, "unauthenticated"));
+    });
+    assert_eq!(tail.code, Some(3), "{tail:?}");
+    assert!(tail.stderr.contains("close code 4401"), "{tail:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,7 @@ impl State {
             "none" => answer(200, "application/json", &json!({"data": [], "next_cursor": null})),
             _ => {
                 let metadata = json!({
-                    "rows": rows, "first_seq": 1, "last_seq": self.last_seq,
+                    "rows": rows, "first_seq": 1, "last_seq": self.reached(from, len),
                     "sha256": Self::hash(asked, format, &body),
                 });
                 let entry = json!({"action": "export.completed", "metadata": metadata});
@@ -135,6 +135,9 @@ impl State {
         let case = format!("{case}{}", asked.case("then"));
         let is_first = self.was_cut.lock().unwrap().insert(case);
         let busy = asked.case("busy");
+        if asked.query.get("q").is_some_and(|q| q == "(") {
+            return stream.write_all(&problem(400, "invalid_query", "the planted mistake")).await;
+        }
         if busy == "always" || (busy == "first" && is_first) {
             return stream.write_all(&busy_for_a_second()).await;
         }
@@ -169,12 +172,9 @@ impl State {
         let mut end = b"0\r\n".to_vec();
         if asked.takes_trailers && cut.is_none() && asked.case("trailers") != "dropped" {
             let rows = self.log.iter().skip(from).take(len).count();
-            let hash = Self::hash(asked, format, &body);
+            let (hash, last) = (Self::hash(asked, format, &body), self.reached(from, len));
             end.extend(format!("x-export-rows: {rows}\r\nx-export-sha256: {hash}\r\n").bytes());
-            end.extend(
-                format!("x-export-first-seq: 1\r\nx-export-last-seq: {}\r\n", self.last_seq)
-                    .bytes(),
-            );
+            end.extend(format!("x-export-first-seq: 1\r\nx-export-last-seq: {last}\r\n").bytes());
         }
         end.extend(b"\r\n");
         stream.write_all(&end).await
@@ -198,6 +198,12 @@ impl State {
         Ok(())
     }
 
+    /// The last number that was looked at for so many entries, from that one on.
+    fn reached(&self, from: usize, len: usize) -> u64 {
+        let left = &self.log[from..];
+        if len < left.len() { left[len - 1].0 } else { self.last_seq }
+    }
+
     /// An export of so many entries, from that one on.
     fn body(&self, format: &str, from: usize, len: usize) -> Vec<u8> {
         let log: Vec<_> = self.log.iter().skip(from).take(len).collect();
@@ -216,7 +222,7 @@ impl State {
             _ => {
                 let lines: String = all.iter().flat_map(|entry| [entry, "\n"]).collect();
                 let hash = format!("{:x}", Sha256::digest(&lines));
-                let (rows, last) = (all.len(), self.last_seq);
+                let (rows, last) = (all.len(), self.reached(from, len));
                 format!("{lines}{{\"end\":{{\"rows\":{rows},\"first_seq\":1,\"last_seq\":{last},\"sha256\":\"{hash}\"}}}}\n").into_bytes()
             }
         }

@@ -179,6 +179,21 @@ async fn claims_say_who_it_is() {
     assert!(unknown.expect("identity").check().is_err());
 }
 
+/// RFC 7519: "on or after" the time it must not be accepted.
+#[tokio::test]
+async fn a_token_is_refused_from_the_very_time_on_that_it_names() {
+    let signer = Signer::es256("e");
+    for leeway_s in [0, 5] {
+        let settings = JwtArgs { jwt_leeway_s: leeway_s, ..settings() };
+        let (verifier, _) = with_file(&jwks(&[&signer]), settings).await.expect("verifier");
+        let leeway_s = i64::try_from(leeway_s).expect("small");
+        for (good_for_s, verdict) in [(0, Err(EXPIRED)), (20, Ok(()))] {
+            let claims = claims_with(&json!({"exp": in_seconds(good_for_s - leeway_s)}));
+            assert_eq!(verifier.judge(&signer.sign(&claims)).await, verdict, "{good_for_s}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn claims_know_when_they_have_expired() {
     let signer = Signer::es256("e");
