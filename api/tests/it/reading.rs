@@ -148,6 +148,7 @@ async fn the_service_is_ready_only_while_the_next_days_have_partitions() {
     admin.execute(past::DROP_ALL_PARTITIONS).await.unwrap();
     let missing = probe(&app, "/readyz").await;
     assert_eq!(missing.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(missing.headers.contains_key("retry-after"), "{missing:?}");
     let parts = json!({ "postgres": "ok", "partitions": "missing", "search": "off" });
     assert_eq!(missing.body, json!({ "status": "not ready", "parts": parts }));
     assert_eq!(probe(&app, "/healthz").await.status, StatusCode::OK);

@@ -127,7 +127,7 @@ async fn what_becomes_of_spans_is_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_collector_there_are_no_spans() {
-    let watched = Watched::start(&["--otlp-endpoint", ""]).await;
+    let watched = Watched::start(&[]).await;
     let tenant_id = watched.app.tenant().await;
     let user = watched.app.caller(tenant_id, "user").with("traceparent", &Given::new().header());
     user.post("/logs", &entry(json!({}))).await.created();
