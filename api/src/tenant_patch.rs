@@ -297,14 +297,13 @@ fn legal_hold(value: &Value) -> Result<Hold, Refusal> {
     let members = value.as_object().filter(|members| members.len() == 1).ok_or_else(wanted)?;
     let reason = members.get("reason").and_then(Value::as_str).ok_or_else(wanted)?;
     let chars = reason.chars().count();
-    let wrong = match chars {
-        0 => Some(FieldCode::TooShort),
-        _ if chars > REASON_CHARS_MAX => Some(FieldCode::TooLong),
-        _ if reason.contains('\0') => Some(FieldCode::NulCharacter),
-        _ => None,
+    let code = match chars {
+        0 => FieldCode::TooShort,
+        _ if chars > REASON_CHARS_MAX => FieldCode::TooLong,
+        _ if reason.contains('\0') => FieldCode::NulCharacter,
+        _ => return Ok(Hold::Keep(reason.to_owned())),
     };
-    let detail = || format!("the reason has 1 to {REASON_CHARS_MAX} characters, none of them NUL");
-    wrong.map_or_else(|| Ok(Hold::Keep(reason.to_owned())), |code| Err((code, detail())))
+    Err((code, format!("the reason has 1 to {REASON_CHARS_MAX} characters, none of them NUL")))
 }
 
 fn masked_keys(value: &Value) -> Result<Vec<String>, Refusal> {

@@ -102,17 +102,14 @@ impl<'d, 'c> Checker<'d, 'c> {
         let resource_type = self.required(Field::ResourceType, resource_type);
         let occurred_at = self.occurred_at();
         let user_id = self.optional(Field::UserId, text);
+        let is_caller = user_id.as_ref().is_none_or(|actor| *actor == caller.user_id);
         // Anybody else would get the wrong name.
-        let callers_name = if user_id.as_ref().is_none_or(|actor| *actor == caller.user_id) {
-            caller.user_name.clone()
-        } else {
-            None
-        };
+        let callers_name = || caller.user_name.clone().filter(|_| is_caller);
         Some(NewEntry {
             recorded_by: caller.recorded_by.clone(),
             occurred_at,
             user_id: user_id.unwrap_or_else(|| caller.user_id.clone()),
-            user_name: self.optional(Field::UserName, text).or(callers_name),
+            user_name: self.optional(Field::UserName, text).or_else(callers_name),
             session_id: self.optional(Field::SessionId, text),
             request_id: self.optional(Field::RequestId, text).or_else(|| caller.request_id.clone()),
             resource_id: self.optional(Field::ResourceId, text),

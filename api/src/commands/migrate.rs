@@ -7,14 +7,15 @@ use anyhow::Context as _;
 use sqlx::Connection as _;
 
 use super::index_parts::NOT_OURS;
-use crate::config::{DatabaseUrl, MigrateArgs, WrongSettings};
-use crate::store::{installation, log_in, migrations, options_of};
+use crate::config::{MigrateArgs, WrongSettings};
+use crate::store::{installation, log_in, migrations};
 
 /// Runs the command.
 pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
     let index = args.search.index().await.context(WrongSettings)?;
-    let url = url(args).context(WrongSettings)?;
-    let mut connection = log_in(&url).await?;
+    let url = args.database.url().context(WrongSettings)?;
+    let url = url.context("set AUDIT_DATABASE_URL to the owner's PostgreSQL URL");
+    let mut connection = log_in(&url.context(WrongSettings)?).await?;
     let migrated = migrations::migrate(&mut connection, args.profile, args.partition_days).await?;
     let installation = installation::id(&mut connection).await?;
     connection.close().await?;
@@ -35,12 +36,4 @@ pub async fn run(args: &MigrateArgs) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "search index set up: template {}", search::TEMPLATE)?;
     }
     Ok(())
-}
-
-/// The owner's URL, which can be read.
-fn url(args: &MigrateArgs) -> anyhow::Result<DatabaseUrl> {
-    let url = args.database.url()?;
-    let url = url.context("set AUDIT_DATABASE_URL to the owner's PostgreSQL URL")?;
-    options_of(&url)?;
-    Ok(url)
 }

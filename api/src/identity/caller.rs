@@ -202,8 +202,8 @@ fn address(parts: &Parts) -> Option<IpAddr> {
 /// list do not count.
 fn last_forwarded(headers: &HeaderMap) -> Option<&str> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?;
-    let members = last.to_str().ok()?.rsplit(',').map(str::trim);
-    members.into_iter().find(|member| !member.is_empty())
+    let mut members = last.to_str().ok()?.rsplit(',').map(str::trim);
+    members.find(|member| !member.is_empty())
 }
 
 fn parse_forwarded(text: &str) -> Option<IpAddr> {

@@ -65,19 +65,8 @@ pub(super) struct Keep {
     pub(super) most: usize,
     /// When they are, it goes on and counts up to this.
     pub(super) count_to: u64,
-    /// What that is worth, where the newest entries are not all.
-    pub(super) totals: Totals,
-}
-
-/// What a total is worth beside a page that is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Totals {
-    /// To wait for a turn: nobody else counts.
-    Turn,
-    /// A turn that nobody else wants.
-    FreeTurn,
-    /// Nothing: the index is away, and who writes needs the processors.
-    Nothing,
+    /// The turn that this is worth where the newest entries are not all.
+    pub(super) totals: Option<Need>,
 }
 
 /// What a look at the log has brought; by default, at a range without a single entry.
@@ -118,9 +107,8 @@ pub(super) async fn look(
     let need = match keep.totals {
         _ if is_whole => Need::Whole,
         _ if part.matches.len() < keep.most => Need::Page,
-        Totals::Turn => Need::Page,
-        Totals::FreeTurn => Need::Totals,
-        Totals::Nothing => return Ok(part),
+        Some(need) => need,
+        None => return Ok(part),
     };
     let Some(_turn) = turns.take(wanted.tenant_id, need).await? else { return Ok(part) };
     part.go_on(store, wanted, &rest, keep, Reach { entries: LOOKED_AT_MAX, lasts }).await?;

@@ -3,7 +3,8 @@
 use domain::{Place, Progress, Rank, SearchCursor, Seq};
 use search::{SearchAfter, Sort, TOTAL_EXACT_MAX};
 
-use super::log::{Keep, Totals};
+use super::log::Keep;
+use super::turns::Need;
 use super::{Refusal, Wanted};
 use crate::app::App;
 use crate::store::bounds::{self, Bounds};
@@ -205,9 +206,11 @@ impl<'w> Plan<'w> {
         // Beyond that no total is exact.
         let count_to = if has_facets { u64::MAX } else { TOTAL_EXACT_MAX + 1 };
         let totals = match settled {
-            _ if !has_index => Totals::Turn,
-            0 if !has_facets => Totals::Nothing,
-            _ => Totals::FreeTurn,
+            // Nobody else counts.
+            _ if !has_index => Some(Need::Page),
+            // The index is away, and who writes needs the processors.
+            0 if !has_facets => None,
+            _ => Some(Need::Totals),
         };
         let all = usize::MAX;
         match self.stage {

@@ -31,9 +31,9 @@ const WHOLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a long look is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Totals beside a page that is full: not worth waiting for.
+    /// Totals beside a page that is full, where the index counts, too: not worth waiting for.
     Totals,
-    /// A page that may be shorter.
+    /// A page that may be shorter, or totals that nobody else counts.
     Page,
     /// A window that is ranked on several pages.
     Whole,

@@ -50,7 +50,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use self::turns::Turns;
-use crate::config::{DatabaseUrl, DatabaseUrls};
+use crate::config::{DatabaseUrl, DatabaseUrls, WrongSettings};
 
 /// How a database URL begins.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -135,14 +135,14 @@ pub fn connect_options(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
 }
 
 /// The same of a setting, which an error names.
-pub fn options_of(url: &DatabaseUrl) -> anyhow::Result<PgConnectOptions> {
+fn options_of(url: &DatabaseUrl) -> anyhow::Result<PgConnectOptions> {
     connect_options(&url.url).context(url.setting)
 }
 
 /// The first connection of a program, as the login itself. An error names the setting, since each
 /// of them may lead to another server.
 pub async fn log_in(url: &DatabaseUrl) -> anyhow::Result<PgConnection> {
-    let options = options_of(url)?;
+    let options = options_of(url).context(WrongSettings)?;
     let connecting = PgConnection::connect_with(&options);
     let why = match tokio::time::timeout(LOGIN_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => return Ok(connection),

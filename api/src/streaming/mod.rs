@@ -57,7 +57,7 @@ pub struct Streams(Arc<Inner>);
 struct Inner {
     feeds: Mutex<HashMap<TenantId, Watched>>,
     /// When the database last said how far the watched logs go.
-    asked_at: Mutex<Option<Instant>>,
+    asked_at: Mutex<Instant>,
     /// Bytes of all rings.
     ring_bytes: Arc<AtomicUsize>,
     /// Rung when a watched log has grown, or a log is watched that was not.
@@ -108,7 +108,7 @@ impl Streams {
     pub fn new(args: &StreamArgs, reader_connections: u32) -> Self {
         Self(Arc::new(Inner {
             feeds: Mutex::default(),
-            asked_at: Mutex::default(),
+            asked_at: Mutex::new(Instant::now()),
             ring_bytes: Arc::default(),
             grown: Notify::new(),
             slots: Slots::new(args.stream_max, args.stream_tenant_max),
@@ -192,13 +192,13 @@ impl Streams {
 
     /// The database has said how far the watched logs go.
     fn note_asked(&self) {
-        *self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// Whether for so long nobody knows how far the watched logs go.
     fn is_blind_for(&self, long: Duration) -> bool {
         let asked_at = *self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        asked_at.is_none_or(|asked_at| asked_at.elapsed() > long)
+        asked_at.elapsed() > long
     }
 
     fn feeds(&self) -> MutexGuard<'_, HashMap<TenantId, Watched>> {
