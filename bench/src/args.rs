@@ -170,7 +170,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, default_value_t = 30, value_name = "S",
           value_parser = clap::value_parser!(u64).range(2..=600))]
     seconds: u64,
-    /// Only some of `index`, `search`, `fresh`, `drain`
+    /// Only some of `cold`, `index`, `search`, `fresh`, `drain`
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub(crate) only: Vec<String>,
     /// One round, and entries for 5 s: shows that everything runs, says little about speed

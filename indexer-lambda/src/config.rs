@@ -1,7 +1,7 @@
 //! Settings of the function: the same names as those of the service. The only module that reads the
 //! environment.
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use search::{AuthChoice, IndexSettings, Login, Prefix};
 use traces::Collector;
 use url::Url;
@@ -51,15 +51,7 @@ impl Settings {
             (variable("AUDIT_SEARCH_PASSWORD"), variable("AUDIT_SEARCH_PASSWORD_FILE"));
         let password = secret_or_file(password, file)?;
         let url: Url = set_url.parse().context("AUDIT_SEARCH_URL: not a URL")?;
-        ensure!(
-            matches!(url.scheme(), "http" | "https"),
-            "AUDIT_SEARCH_URL must begin with http:// or https://"
-        );
-        if url.password().is_some() {
-            bail!(
-                "AUDIT_SEARCH_URL holds a password: use AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD"
-            );
-        }
+        search::check_url(&url).context("AUDIT_SEARCH_URL")?;
         let prefix = variable("AUDIT_SEARCH_PREFIX").unwrap_or_else(|| "audit-logs".to_owned());
         Ok(Self {
             url,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use domain::{EntryId, TenantId};
+use domain::{Place, Seq, TenantId, Timestamp};
 use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ impl Questions {
 }
 
 const ANSWER_FIELDS: &str = "responses.error.type,responses.error.caused_by,responses.status,\
-    responses.timed_out,responses._shards.failed,responses.hits.total,responses.hits.hits._id,\
+    responses.timed_out,responses._shards.failed,responses.hits.total,responses.hits.hits.fields,\
     responses.hits.hits._score,responses.aggregations";
 
 #[derive(Deserialize)]
@@ -170,10 +170,29 @@ struct WireTotal {
 
 #[derive(Deserialize)]
 struct WireHit {
-    #[serde(rename = "_id")]
-    id: String,
+    fields: WireFields,
     #[serde(rename = "_score")]
     score: Option<f32>,
+}
+
+/// As [`query::body`] asks for them.
+#[derive(Deserialize)]
+struct WireFields {
+    tenant_id: (String,),
+    seq: (i64,),
+    recorded_at: (String,),
+}
+
+impl WireFields {
+    /// A place in this tenant's log: what else is found would be somebody else's.
+    fn place(&self, tenant_id: &str) -> Result<Place, Fault> {
+        let place = || {
+            let recorded_at = Timestamp::from_millis(self.recorded_at.0.parse().ok()?);
+            Some(Place { recorded_at, seq: Seq::new(self.seq.0)? })
+        };
+        let own = place().filter(|_| self.tenant_id.0 == tenant_id);
+        own.ok_or_else(|| Fault::Unreadable("a hit is no entry of this log".to_owned()))
+    }
 }
 
 impl WireAnswer {
@@ -214,8 +233,9 @@ impl Answer {
     }
 
     fn found(self, request: &SearchRequest<'_>) -> Result<Found, Fault> {
+        let tenant_id = request.tenant_id.to_string();
         let hit = |hit: &WireHit| {
-            Ok(Hit { id: own_id(&hit.id, request.tenant_id)?, score: hit.score.unwrap_or(0.0) })
+            Ok(Hit { place: hit.fields.place(&tenant_id)?, score: hit.score.unwrap_or(0.0) })
         };
         Ok(Found {
             hits: self.hits.hits.iter().map(hit).collect::<Result<_, _>>()?,
@@ -223,11 +243,4 @@ impl Answer {
             facets: facets::read(request.facets, self.aggregations.as_ref())?,
         })
     }
-}
-
-/// An id of this tenant's log: what else is found would be somebody else's.
-pub(crate) fn own_id(text: &str, tenant_id: TenantId) -> Result<EntryId, Fault> {
-    let id = EntryId::parse(text).ok();
-    id.filter(|id| id.place_in(tenant_id).is_some())
-        .ok_or_else(|| Fault::Unreadable("a hit is no entry of this log".to_owned()))
 }

@@ -7,7 +7,7 @@ use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ask::{milliseconds, own_id};
+use crate::ask::milliseconds;
 use crate::client::{Body, Call};
 use crate::page::Page;
 use crate::scope::{Among, Range};
@@ -135,4 +135,11 @@ const DELETED_GENTLY: [(&str, &str); 4] = [
 struct WireId {
     #[serde(rename = "_id")]
     id: String,
+}
+
+/// An id of this tenant's log: what else is found would be somebody else's.
+fn own_id(text: &str, tenant_id: TenantId) -> Result<EntryId, Fault> {
+    let id = EntryId::parse(text).ok();
+    id.filter(|id| id.place_in(tenant_id).is_some())
+        .ok_or_else(|| Fault::Unreadable("a hit is no entry of this log".to_owned()))
 }

@@ -43,7 +43,7 @@ pub use crate::generations::IndexState;
 pub use crate::health::Health;
 pub use crate::ids::IDS_MAX;
 pub use crate::index::{Auth, Facts, Index, IndexSettings};
-pub use crate::login::{AuthChoice, IncompleteLogin, Login};
+pub use crate::login::{AuthChoice, IncompleteLogin, Login, WrongUrl, check_url};
 pub use crate::names::{IndexName, InvalidPrefix, Month, Prefix, TEMPLATE};
 pub use crate::request::{Facet, FacetField, Found, Hit, SearchAfter, SearchRequest, Sort, Total};
 pub use crate::scope::{Among, Range};

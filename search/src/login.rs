@@ -1,4 +1,4 @@
-//! Who we are to OpenSearch, out of what the settings say.
+//! Where OpenSearch is and who we are to it, out of what the settings say.
 
 use thiserror::Error;
 use url::Url;
@@ -36,6 +36,26 @@ pub enum IncompleteLogin {
     /// Basic needs both.
     #[error("basic needs a user and a password")]
     Basic,
+}
+
+/// Not the address of an OpenSearch. The URL itself is not repeated: it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum WrongUrl {
+    /// Something else than HTTP.
+    #[error("it must begin with http:// or https://")]
+    Scheme,
+    /// Addresses are told in errors and logs.
+    #[error("it holds a password: use AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD")]
+    Password,
+}
+
+/// Whether this can be the address of an OpenSearch.
+pub fn check_url(url: &Url) -> Result<(), WrongUrl> {
+    match (url.scheme(), url.password()) {
+        ("http" | "https", None) => Ok(()),
+        ("http" | "https", Some(_)) => Err(WrongUrl::Password),
+        _ => Err(WrongUrl::Scheme),
+    }
 }
 
 impl Login {

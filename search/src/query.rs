@@ -9,6 +9,13 @@ use crate::facets;
 use crate::request::{SearchRequest, Sort};
 use crate::scope::Range;
 
+/// Whose an entry is and where it stands, out of the columns beside the documents. Nothing that is
+/// stored is asked for, not even the id: for each hit OpenSearch would unpack a block of whole
+/// documents, which takes longer than finding them.
+fn place() -> Value {
+    json!(["tenant_id", "seq", { "field": "recorded_at", "format": "epoch_millis" }])
+}
+
 /// The body of one search.
 pub(crate) fn body(request: &SearchRequest<'_>, range: &Range) -> Value {
     let mut filters: Vec<Value> = range.filters().into();
@@ -16,6 +23,8 @@ pub(crate) fn body(request: &SearchRequest<'_>, range: &Range) -> Value {
     let mut body = json!({
         "size": request.limit,
         "_source": false,
+        "stored_fields": "_none_",
+        "docvalue_fields": place(),
         "track_total_hits": TOTAL_EXACT_MAX,
         "timeout": milliseconds(request.timeout),
     });

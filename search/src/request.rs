@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{EntryId, Filter, TenantId};
+use domain::{Filter, Place, TenantId};
 
 /// In which order entries are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,11 +58,11 @@ pub struct SearchRequest<'a> {
     pub timeout: Duration,
 }
 
-/// An entry that was found: its id says where it lies in the log, which is where it is read.
+/// An entry that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
-    /// The entry's id, one of this tenant's.
-    pub id: EntryId,
+    /// Where it stands in the log, which is where it is read.
+    pub place: Place,
     /// How well it matches; 0 when sorted by place.
     pub score: f32,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use search::{AuthChoice, Index, IndexSettings, Login, Prefix};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -65,7 +65,11 @@ impl QueueArgs {
     /// The queue's URL, where there is one.
     pub fn url(&self) -> anyhow::Result<Option<&Url>> {
         let Some(url) = &self.queue_url else { return Ok(None) };
-        check_scheme("AUDIT_QUEUE_URL", url)?;
+        // The URL itself is not repeated: it may hold a password.
+        ensure!(
+            matches!(url.scheme(), "http" | "https"),
+            "AUDIT_QUEUE_URL must begin with http:// or https://"
+        );
         Ok(Some(url))
     }
 }
@@ -83,13 +87,7 @@ impl SearchArgs {
     /// The index; `None` where there is none. Does not connect yet.
     pub async fn index(&self) -> anyhow::Result<Option<Index>> {
         let Some(url) = self.search_url.clone() else { return Ok(None) };
-        check_scheme("AUDIT_SEARCH_URL", &url)?;
-        if url.password().is_some() {
-            // Addresses are told in errors and logs.
-            bail!(
-                "AUDIT_SEARCH_URL holds a password: use AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD"
-            );
-        }
+        search::check_url(&url).context("AUDIT_SEARCH_URL")?;
         let prefix = Prefix::parse(&self.search_prefix).context("AUDIT_SEARCH_PREFIX")?;
         let password = self.password()?.map(|password| password.expose_secret().to_owned());
         let login =
@@ -99,15 +97,6 @@ impl SearchArgs {
             auth.context("AUDIT_SEARCH_AUTH: see AUDIT_SEARCH_USER, AUDIT_SEARCH_PASSWORD")?;
         Ok(Some(Index::new(&IndexSettings { url, auth, prefix })?))
     }
-}
-
-/// The URL itself is not repeated: it may hold a password.
-fn check_scheme(setting: &str, url: &Url) -> anyhow::Result<()> {
-    ensure!(
-        matches!(url.scheme(), "http" | "https"),
-        "{setting} must begin with http:// or https://"
-    );
-    Ok(())
 }
 
 impl From<SearchAuth> for AuthChoice {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::{Place, Severity, TenantId};
+use domain::{Severity, TenantId};
 use search::{FacetField, Fault, Found, Hit, Index, SearchRequest};
 use tracing::warn;
 
@@ -190,8 +190,7 @@ pub(super) fn facet_value(field: FacetField, value: &str) -> String {
     severity.map_or_else(|| value.to_owned(), |severity| severity.as_str().to_owned())
 }
 
-/// The hits that are this tenant's, as any must be.
-pub(super) fn matches(tenant_id: TenantId, hits: &[Hit]) -> Vec<Match> {
-    let place = |hit: &Hit| -> Option<Place> { hit.id.place_in(tenant_id) };
-    hits.iter().filter_map(|hit| Some(Match { place: place(hit)?, score: hit.score })).collect()
+/// The hits, as the log's own matches are.
+pub(super) fn matches(hits: &[Hit]) -> Vec<Match> {
+    hits.iter().map(|hit| Match { place: hit.place, score: hit.score }).collect()
 }

@@ -143,7 +143,7 @@ fn compose(plan: &Plan<'_>, findings: &Findings, sequence: &Sequence, entries: E
 fn sequence(plan: &Plan<'_>, findings: &Findings) -> Sequence {
     let limit = plan.wanted.limit;
     let found = findings.found.as_ref();
-    let indexed = found.map(|found| index::matches(plan.wanted.tenant_id, &found.hits));
+    let indexed = found.map(|found| index::matches(&found.hits));
     let part = &findings.part;
     let (window, after) = match plan.stage {
         Stage::Newest { .. } if plan.is_below(findings.settled) => {

@@ -100,8 +100,14 @@ impl Asked<'_> {
             facets: if question == Question::Facets { &FACETS } else { &[] },
             timeout: TIMEOUT,
         });
-        if way == Way::StraightWhole {
+        if way == Way::Straight {
+            // What anybody would ask who wants to see entries.
             body["_source"] = json!(true);
+            if let Some(body) = body.as_object_mut() {
+                body.retain(|name, _| {
+                    !["stored_fields", "docvalue_fields"].contains(&name.as_str())
+                });
+            }
         }
         Ok(opensearch::request("POST", &path, &body))
     }

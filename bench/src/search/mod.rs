@@ -4,6 +4,7 @@
 
 mod ask;
 mod bulk;
+mod cold;
 mod cursors;
 mod drain;
 mod fresh;
@@ -62,7 +63,7 @@ const COUNT_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Runs what is asked for and prints the table; whether every goal was met.
 pub(crate) async fn run(args: &SearchArgs) -> anyhow::Result<bool> {
-    const NAMES: [&str; 4] = ["index", "search", "fresh", "drain"];
+    const NAMES: [&str; 5] = ["cold", "index", "search", "fresh", "drain"];
     anyhow::ensure!(
         NAMES.iter().any(|name| args.wants(name)),
         "--only names no subject; they are {}",
@@ -70,6 +71,9 @@ pub(crate) async fn run(args: &SearchArgs) -> anyhow::Result<bool> {
     );
     let bench = Bench::start(args).await?;
     let mut results = Results::default();
+    if args.wants("cold") {
+        results.cold = Some(cold::measure(&bench.parts).await?);
+    }
     // In this order: the index is whole after the first, and the last two add to it or to the logs.
     let message = if args.wants("index") {
         let documents = bench.documents(&bench.bare).await?;

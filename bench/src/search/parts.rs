@@ -61,6 +61,16 @@ impl Parts {
         noted(&self.emulator.join("pid"))
     }
 
+    /// The function, as it is uploaded.
+    pub(super) fn function_zip(&self) -> &Path {
+        &self.lambda
+    }
+
+    /// What is in the zip, which lies beside it.
+    pub(super) fn function_program(&self) -> PathBuf {
+        self.lambda.with_file_name("bootstrap")
+    }
+
     /// The service's settings for searching.
     pub(super) fn searching(&self, prefix: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
         Ok(vec![

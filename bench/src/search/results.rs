@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cold::ColdStart;
 use super::drain::Drained;
 use super::fresh::Fresh;
 use super::price::{AS_OF, Way};
@@ -13,8 +14,8 @@ use crate::table::{Table, dash, thousands};
 const HONEST: [&str; 4] = [
     "PostgreSQL, the service, OpenSearch's JVM, the emulator of SQS (one process of Python), the \
      Lambda and this load share the processors.",
-    "The service's searches read the log for what they show; OpenSearch's answers with ids show \
-     nothing, those with entries show what the index keeps.",
+    "The service's searches read the log for what they show, and ask OpenSearch for places only. \
+     OpenSearch's answers with entries show what the index keeps, those with places show nothing.",
     "Log to index: from the start of a service to the last document that a search can find, so a \
      refresh is in it, and in the bare _bulk as well.",
     "No request failed, and the service and OpenSearch found the same entries.",
@@ -26,6 +27,7 @@ pub(super) struct Results {
     pub(super) samples: Samples<Subject>,
     pub(super) way: Option<Way>,
     pub(super) drained: Option<Drained>,
+    pub(super) cold: Option<ColdStart>,
     refresh: Option<(Duration, usize)>,
 }
 
@@ -41,6 +43,9 @@ impl Results {
         self.tell_drained(&mut report);
         if let Some(way) = self.way {
             tell_way(&mut report, way);
+        }
+        if let Some(cold) = self.cold {
+            tell_cold(&mut report, cold);
         }
         let mut table = report.into_table();
         table.extend_footnotes(HONEST.map(ToOwned::to_owned));
@@ -78,6 +83,15 @@ impl Results {
         let left = thousands(left_behind as f64);
         report.add_fact("entries not sent yet when relayed POSTs ended", &left, "");
     }
+}
+
+fn tell_cold(report: &mut Report<'_, Subject>, cold: ColdStart) {
+    let ColdStart { median_ms, worst_ms, bytes, zipped } = cold;
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let worst = format!("at most {worst_ms:.1} ms");
+    report.add_fact("the Lambda, from its start to asking", &format!("{median_ms:.1} ms"), &worst);
+    let zipped = format!("{:.1} MiB zipped", mib(zipped));
+    report.add_fact("  its program", &format!("{:.1} MiB", mib(bytes)), &zipped);
 }
 
 fn tell_way(report: &mut Report<'_, Subject>, way: Way) {

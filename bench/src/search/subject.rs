@@ -41,10 +41,10 @@ pub(super) enum Question {
 pub(super) enum Way {
     /// `GET /logs/search`.
     Service,
-    /// OpenSearch, with ids only: what the service asks it.
-    Straight,
     /// OpenSearch, with the entries: what a client without the service would ask.
-    StraightWhole,
+    Straight,
+    /// OpenSearch, with nothing but places: what the service asks it.
+    StraightPlaces,
 }
 
 /// Clients that search at the same time.
@@ -71,7 +71,7 @@ impl Subject {
     pub(super) fn searches() -> impl DoubleEndedIterator<Item = Self> {
         Question::ALL.into_iter().flat_map(|question| {
             CLIENTS.into_iter().flat_map(move |clients| {
-                [Way::Service, Way::Straight, Way::StraightWhole].map(|way| Self::Search {
+                [Way::Service, Way::Straight, Way::StraightPlaces].map(|way| Self::Search {
                     question,
                     clients,
                     way,
@@ -101,8 +101,8 @@ impl fmt::Display for Subject {
                 let s = if *clients == 1 { "" } else { "s" };
                 let way = match way {
                     Way::Service => "",
-                    Way::Straight => ": OpenSearch, ids",
-                    Way::StraightWhole => ": OpenSearch, entries",
+                    Way::Straight => ": OpenSearch, entries",
+                    Way::StraightPlaces => ": OpenSearch, places",
                 };
                 return write!(f, "{}, {clients} client{s}{way}", question.title());
             }
@@ -127,7 +127,7 @@ pub(super) fn comparisons() -> Vec<Comparison<Subject>> {
         let compare = |with, measure, goal| Comparison { of: subject, with, measure, goal };
         all.push(compare(by(Way::Straight), Measure::P50, within));
         all.push(compare(by(Way::Straight), Measure::P99, within));
-        all.push(compare(by(Way::StraightWhole), Measure::P50, None));
+        all.push(compare(by(Way::StraightPlaces), Measure::P50, None));
         all.push(compare(None, Measure::P99, Some(Goal::AtMost(50.0))));
     }
     let rate = |of, with, goal| Comparison { of, with: Some(with), measure: Measure::Rate, goal };

@@ -62,7 +62,7 @@ async fn what_is_nobodys_belongs_to_who_comes_first() {
     bring(&index, tenant(1), &[entry(3)]).await;
     let filter = Filter::default();
     let found = index.search(everything(tenant(1), &filter)).await.unwrap();
-    assert_eq!(seqs(tenant(1), &found), [3, 2, 1]);
+    assert_eq!(seqs(&found), [3, 2, 1]);
 }
 
 #[tokio::test]

@@ -52,9 +52,9 @@ async fn a_tenant_on_several_shards_is_counted_searched_and_paged_as_on_one() {
                 assert_eq!((found.total.count, found.total.is_exact), (60, true));
                 let values = &found.facets[0].values;
                 assert_eq!(values[..], [("0".to_owned(), 54), ("2".to_owned(), 6)]);
-                all.extend(seqs(tenant_id, &found));
+                all.extend(seqs(&found));
                 let Some(last) = found.hits.last() else { break };
-                let seq = last.id.place_in(tenant_id).unwrap().seq.get();
+                let seq = last.place.seq.get();
                 request.after = Some(SearchAfter { score: last.score, seq });
             }
             assert_eq!(all, (1..=ENTRIES).rev().collect::<Vec<_>>(), "{sort:?}");

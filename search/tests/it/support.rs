@@ -79,8 +79,8 @@ pub(crate) fn everything(tenant_id: TenantId, filter: &Filter) -> SearchRequest<
 }
 
 /// The numbers of what was found, in its order.
-pub(crate) fn seqs(tenant_id: TenantId, found: &Found) -> Vec<i64> {
-    found.hits.iter().map(|hit| hit.id.place_in(tenant_id).unwrap().seq.get()).collect()
+pub(crate) fn seqs(found: &Found) -> Vec<i64> {
+    found.hits.iter().map(|hit| hit.place.seq.get()).collect()
 }
 
 /// Asks OpenSearch something that the crate has no word for.

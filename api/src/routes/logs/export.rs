@@ -1,11 +1,15 @@
 //! `GET /logs/export`: a log as one stream.
 
+use std::convert::Infallible;
+
 use axum::Extension;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, TE, TRAILER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
 use domain::{Binding, Filter, Order, Timestamp};
+use futures_util::stream;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -55,8 +59,10 @@ pub async fn export(
         slot,
     };
     if method == Method::HEAD {
-        // Nobody gets an entry by it: there is nothing to record, and no export to name.
-        return Ok(describe(&export, false)?.into_response());
+        // Nobody gets an entry by it: there is nothing to record, and no export to name. How long it
+        // would be is not known, which an empty body would claim.
+        let unknown = stream::empty::<Result<Bytes, Infallible>>();
+        return Ok((describe(&export, false)?, Body::from_stream(unknown)).into_response());
     }
     let trailers = headers.get_all(TE).iter().any(asks_for_trailers);
     let mut headers = describe(&export, trailers)?;

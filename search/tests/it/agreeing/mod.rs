@@ -58,11 +58,7 @@ async fn ranked(index: &Index, query: &Query) -> Vec<(i64, f32)> {
     // Without scores the same is found.
     let newest = SearchRequest { sort: Sort::Newest, ..request(query, &filter) };
     assert_eq!(index.search(newest).await.unwrap().total, found.total, "{query}");
-    found
-        .hits
-        .into_iter()
-        .map(|hit| (hit.id.place_in(TENANT).unwrap().seq.get(), hit.score))
-        .collect()
+    found.hits.into_iter().map(|hit| (hit.place.seq.get(), hit.score)).collect()
 }
 
 #[tokio::test]
