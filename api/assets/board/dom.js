@@ -30,6 +30,14 @@ function fill(element, properties, children) {
   return element;
 }
 
+/**
+ * A sentence of the service: what it sets in backticks is set as code.
+ * @returns {(Node|string)[]}
+ */
+export function withCode(text) {
+  return text.split('`').map((part, at) => (at % 2 === 1 ? el('code', {}, part) : part));
+}
+
 /** A button that says what it does. */
 export function button(text, onClick, properties = {}) {
   return el('button', { type: 'button', class: 'button', click: onClick, ...properties }, text);

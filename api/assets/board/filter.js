@@ -1,6 +1,6 @@
 // The filter bar: the query language itself, with completion, and with what is wrong at its column.
 
-import { byId, el, toggle } from './dom.js';
+import { byId, el, toggle, withCode } from './dom.js';
 import { FIELDS, termAt, written } from './query.js';
 import { visible } from './text.js';
 
@@ -192,7 +192,7 @@ export class FilterBar {
     );
     box.replaceChildren(
       ...(problem.column === null ? [] : [place]),
-      el('span', {}, problem.column === null ? why : `Column ${at + 1}: ${why}`),
+      el('span', {}, ...withCode(problem.column === null ? why : `Column ${at + 1}: ${why}`)),
     );
   }
 }

@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import * as curl from './curl.js';
-import { button, byId, el, toggle } from './dom.js';
+import { button, byId, el, toggle, withCode } from './dom.js';
 import { copy } from './drawer.js';
 
 function put(kind, title, ...content) {
@@ -56,7 +56,7 @@ export function firstRun(session) {
     'first-run',
     'This log is empty',
     el('p', {}, 'Paste this into a terminal. The entry will appear here as soon as it is committed.'),
-    el('div', { class: 'terminal' }, el('pre', { id: 'curl', tabindex: '0' }, line), source),
+    el('div', { class: 'terminal' }, el('pre', { id: 'curl' }, line), source),
     el('p', { class: 'note' }, curl.advice(session)),
   );
 }
@@ -67,7 +67,7 @@ export function failed(error, again) {
   put(
     'error',
     title,
-    el('p', {}, sentence(error.message)),
+    el('p', {}, ...sentence(error.message)),
     el('div', { class: 'actions' }, button('Try again', again, { class: 'button primary' })),
   );
 }
@@ -82,7 +82,7 @@ export function noRights(error, signOut) {
   put(
     'no-rights',
     'The board is not open to you',
-    el('p', {}, sentence(error.message)),
+    el('p', {}, ...sentence(error.message)),
     el('p', { class: 'note' }, 'Whoever manages your access can give you the role auditor or admin of this tenant.'),
     signOut && el('div', { class: 'actions' }, button('Use another token', signOut)),
   );
@@ -110,7 +110,7 @@ export function signIn(problem, submitted) {
     },
     el('label', { for: 'token' }, 'Token'),
     input,
-    problem && el('p', { class: 'problem', role: 'alert' }, sentence(problem)),
+    problem && el('p', { class: 'problem', role: 'alert' }, ...sentence(problem)),
     el('p', { class: 'note', id: 'token-note' }, 'It is kept in this tab until you close it.'),
     el('button', { class: 'button primary', type: 'submit' }, 'Open the board'),
   );
@@ -123,4 +123,5 @@ export function signIn(problem, submitted) {
   input.focus();
 }
 
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+const sentence = (text) =>
+  withCode(`${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`);

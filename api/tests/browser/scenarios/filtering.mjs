@@ -126,6 +126,7 @@ export async function a_query_is_completed_and_its_errors_are_shown_at_their_col
     assert.equal(await page.locator('#query-problem .wrong').innerText(), wrong, q);
     assert.equal(await page.getAttribute('#query', 'aria-invalid'), 'true');
   }
+  assert.deepEqual(await page.locator('#query-problem span code').allInnerTexts(), ['from', 'to']);
   await stage.shot(page, 'wrong-query');
   await stage.accessible(page, 'a wrong query');
   await query(page, 'refund');

@@ -42,6 +42,8 @@ export async function an_empty_log_shows_a_line_that_records_its_first_entry(sta
   const page = await stage.open({ states: ['first-run'] });
   await stage.live(page);
   await stage.shot(page, 'first-run');
+  const isWhole = await page.locator('#curl').evaluate((line) => line.scrollWidth <= line.clientWidth);
+  assert.ok(isWhole, 'the line can be read without scrolling');
   const line = await text(page, '#curl');
   const env = { ...process.env, AUDIT_GATEWAY_SECRET: stage.headers['x-gateway-secret'], AUDIT_TOKEN: 'none' };
   const { stdout } = await promisify(execFile)('sh', ['-c', line], { env });
