@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Filter, Place, TenantId};
+use domain::{Filter, Place, Rank, TenantId};
 
 /// In which order entries are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,6 +65,13 @@ pub struct Hit {
     pub place: Place,
     /// How well it matches; 0 when sorted by place.
     pub score: f32,
+}
+
+impl Hit {
+    /// What a ranking goes by.
+    pub fn rank(&self) -> Rank {
+        Rank { score: self.score, seq: self.place.seq }
+    }
 }
 
 /// How many there are.

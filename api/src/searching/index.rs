@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use domain::{Severity, TenantId};
-use search::{FacetField, Fault, Found, Hit, Index, SearchRequest};
+use search::{FacetField, Fault, Found, Index, SearchRequest};
 use tracing::warn;
 
 use super::breaker::{Breaker, Condition, Pass};
-use super::log::Match;
 use super::marks::{self, Counted, Marks};
 use crate::store::bounds::Bounds;
 
@@ -188,9 +187,4 @@ pub(super) fn facet_value(field: FacetField, value: &str) -> String {
     let rank = value.parse().ok().filter(|_| field == FacetField::Severity);
     let severity = rank.and_then(Severity::from_rank);
     severity.map_or_else(|| value.to_owned(), |severity| severity.as_str().to_owned())
-}
-
-/// The hits, as the log's own matches are.
-pub(super) fn matches(hits: &[Hit]) -> Vec<Match> {
-    hits.iter().map(|hit| Match { place: hit.place, score: hit.score }).collect()
 }

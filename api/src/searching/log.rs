@@ -3,30 +3,14 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use domain::{Place, Rank, StoredEntry};
-use search::{FacetField, Sort};
+use domain::StoredEntry;
+use search::{FacetField, Hit, Sort};
 
 use super::turns::{Need, Turns};
 use super::{Refusal, TAIL_SHORT, Wanted};
 use crate::store::Store;
 use crate::store::matches::{self, LOOKED_AT_MAX, Looked, Reach};
 use crate::store::range::{Edge, Range};
-
-/// An entry that matches.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Match {
-    /// Where it stands.
-    pub(super) place: Place,
-    /// How well it matches; 0 when nobody asked.
-    pub(super) score: f32,
-}
-
-impl Match {
-    /// What a ranking goes by.
-    pub(super) fn rank(&self) -> Rank {
-        Rank { score: self.score, seq: self.place.seq }
-    }
-}
 
 /// What matches, counted.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,7 +57,7 @@ pub(super) struct Keep {
 #[derive(Debug, Default)]
 pub(super) struct Part {
     /// From new to old.
-    pub(super) matches: Vec<Match>,
+    pub(super) matches: Vec<Hit>,
     /// Of all that was looked at, kept or not.
     pub(super) tally: Tally,
     /// How far it went.
@@ -132,7 +116,7 @@ impl Part {
         let take = |entry: &StoredEntry<'_>| {
             self.tally.add(entry, wanted.facets);
             if entry.place.seq.get() <= keep.up_to && self.matches.len() < keep.most {
-                self.matches.push(Match { place: entry.place, score: score(wanted, entry) });
+                self.matches.push(Hit { place: entry.place, score: score(wanted, entry) });
             }
             if self.is_full(keep) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };

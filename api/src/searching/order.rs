@@ -1,8 +1,7 @@
 //! In which order what was found goes on pages, and where the next page begins.
 
 use domain::{Place, Progress, Rank, SearchCursor};
-
-use super::log::Match;
+use search::Hit;
 
 /// An entry for a page, and how far a search has come with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,12 +51,12 @@ impl Sequence {
 /// `cut_at` is where the look at the log ended, if that was before the index's part. Both have one
 /// more than a page, unless that is all.
 pub(super) fn newest(
-    matches: &[Match],
+    matches: &[Hit],
     cut_at: Option<Place>,
-    indexed: Option<&[Match]>,
+    indexed: Option<&[Hit]>,
     limit: usize,
 ) -> Sequence {
-    let newest = |found: &Match| Item {
+    let newest = |found: &Hit| Item {
         place: found.place,
         progress: Progress::Newest { below: found.place },
     };
@@ -90,18 +89,18 @@ pub(super) struct Window {
 /// By relevance, in the log: the best of a window behind a rank. The second says whether that is
 /// all of the log's part, so that the index's may follow.
 pub(super) fn ranked_window(
-    matches: &[Match],
+    matches: &[Hit],
     window: Window,
     after: Option<Rank>,
     limit: usize,
 ) -> (Sequence, bool) {
     let Window { top, bottom, is_last } = window;
-    let mut rest: Vec<&Match> = matches
+    let mut rest: Vec<&Hit> = matches
         .iter()
         .filter(|found| after.is_none_or(|after| follows(found.rank(), after)))
         .collect();
     rest.sort_unstable_by(|one, other| order(one.rank(), other.rank()));
-    let within = |found: &&Match| Item {
+    let within = |found: &&Hit| Item {
         place: found.place,
         progress: Progress::Within { top, bottom, after: found.rank() },
     };
@@ -116,20 +115,15 @@ pub(super) fn ranked_window(
 }
 
 /// By relevance, in the index; puts them behind what the log has found.
-pub(super) fn ranked(
-    sequence: &mut Sequence,
-    indexed: &[Match],
-    before: Option<Rank>,
-    limit: usize,
-) {
+pub(super) fn ranked(sequence: &mut Sequence, indexed: &[Hit], before: Option<Rank>, limit: usize) {
     let room = limit - sequence.items.len();
-    let ranked = |found: &Match| Item {
+    let ranked = |found: &Hit| Item {
         place: found.place,
         progress: Progress::Ranked { after: Some(found.rank()) },
     };
     sequence.items.extend(indexed.iter().take(room).map(ranked));
     let is_all = indexed.len() <= room;
-    let last = indexed[..indexed.len().min(room)].last().map(Match::rank).or(before);
+    let last = indexed[..indexed.len().min(room)].last().map(Hit::rank).or(before);
     sequence.end = (!is_all).then_some(Progress::Ranked { after: last });
 }
 
@@ -154,8 +148,8 @@ mod tests {
         Place { recorded_at: Timestamp::from_millis(seq.get()), seq }
     }
 
-    fn found(seq: i64, score: f32) -> Match {
-        Match { place: at(seq), score }
+    fn found(seq: i64, score: f32) -> Hit {
+        Hit { place: at(seq), score }
     }
 
     fn seqs(sequence: &Sequence) -> Vec<i64> {
@@ -220,7 +214,7 @@ mod tests {
             (seqs(&sequence), sequence.end)
         };
         assert_eq!(of(9), (vec![9, 3, 5], None));
-        let rank = |found: Match| Some(Progress::Ranked { after: Some(found.rank()) });
+        let rank = |found: Hit| Some(Progress::Ranked { after: Some(found.rank()) });
         assert_eq!(of(2), (vec![9, 3], rank(indexed[0])));
         assert_eq!(of(1), (vec![9], Some(Progress::Ranked { after: None })));
     }

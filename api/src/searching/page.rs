@@ -143,19 +143,19 @@ fn compose(plan: &Plan<'_>, findings: &Findings, sequence: &Sequence, entries: E
 fn sequence(plan: &Plan<'_>, findings: &Findings) -> Sequence {
     let limit = plan.wanted.limit;
     let found = findings.found.as_ref();
-    let indexed = found.map(|found| index::matches(&found.hits));
+    let indexed = found.map(|found| &found.hits[..]);
     let part = &findings.part;
     let (window, after) = match plan.stage {
         Stage::Newest { .. } if plan.is_below(findings.settled) => {
-            return order::newest(&[], None, indexed.as_deref(), limit);
+            return order::newest(&[], None, indexed, limit);
         }
         Stage::Newest { .. } => {
             let cut_at = part.looked.last.filter(|_| !part.looked.is_done);
-            return order::newest(&part.matches, cut_at, indexed.as_deref(), limit);
+            return order::newest(&part.matches, cut_at, indexed, limit);
         }
         Stage::Ranked { after } => {
             let mut sequence = Sequence::default();
-            order::ranked(&mut sequence, &indexed.unwrap_or_default(), after, limit);
+            order::ranked(&mut sequence, indexed.unwrap_or_default(), after, limit);
             return sequence;
         }
         Stage::Window { .. } => (window(plan, findings), None),
@@ -167,7 +167,7 @@ fn sequence(plan: &Plan<'_>, findings: &Findings) -> Sequence {
         |window| order::ranked_window(&part.matches, window, after, limit),
     );
     if at_end && let Some(indexed) = indexed {
-        order::ranked(&mut sequence, &indexed, None, limit);
+        order::ranked(&mut sequence, indexed, None, limit);
     }
     sequence
 }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::PREFIX;
 use super::parts::{AWS_KEY, AWS_REGION, Parts};
+use crate::report::median;
 
 const STARTS: usize = 21;
 
@@ -41,10 +42,10 @@ pub(super) async fn measure(parts: &Parts) -> anyhow::Result<ColdStart> {
     for _ in 0..STARTS {
         times.push(start(parts, &program).await?.as_secs_f64() * 1_000.0);
     }
-    times.sort_by(f64::total_cmp);
+    let times = times.iter().copied();
     Ok(ColdStart {
-        median_ms: times[STARTS / 2],
-        worst_ms: times[STARTS - 1],
+        median_ms: median(times.clone().map(Some)).context("it was never started")?,
+        worst_ms: times.fold(0.0, f64::max),
         bytes: fs::metadata(&program)?.len(),
         zipped: fs::metadata(parts.function_zip())?.len(),
     })
