@@ -131,8 +131,8 @@ impl Questions {
 }
 
 const ANSWER_FIELDS: &str = "responses.error.type,responses.error.caused_by,responses.status,\
-    responses.timed_out,responses._shards.failed,responses.hits.total,responses.hits.hits.fields,\
-    responses.hits.hits._score,responses.aggregations";
+    responses.timed_out,responses._shards.failed,responses.hits.total,responses.hits.hits.sort,\
+    responses.aggregations";
 
 #[derive(Deserialize)]
 struct Answers {
@@ -170,28 +170,26 @@ struct WireTotal {
 
 #[derive(Deserialize)]
 struct WireHit {
-    fields: WireFields,
-    #[serde(rename = "_score")]
-    score: Option<f32>,
+    sort: WireSort,
 }
 
-/// As [`query::body`] asks for them.
+/// What a hit was sorted by, as [`query::body`] says.
 #[derive(Deserialize)]
-struct WireFields {
-    tenant_id: (String,),
-    seq: (i64,),
-    recorded_at: (String,),
+#[serde(untagged)]
+enum WireSort {
+    Newest(i64, i64),
+    Relevance(f32, i64, i64),
 }
 
-impl WireFields {
-    /// A place in this tenant's log: what else is found would be somebody else's.
-    fn place(&self, tenant_id: &str) -> Result<Place, Fault> {
-        let place = || {
-            let recorded_at = Timestamp::from_millis(self.recorded_at.0.parse().ok()?);
-            Some(Place { recorded_at, seq: Seq::new(self.seq.0)? })
+impl WireSort {
+    fn hit(&self) -> Result<Hit, Fault> {
+        let (score, seq, at) = match *self {
+            Self::Newest(seq, at) => (0.0, seq, at),
+            Self::Relevance(score, seq, at) => (score, seq, at),
         };
-        let own = place().filter(|_| self.tenant_id.0 == tenant_id);
-        own.ok_or_else(|| Fault::Unreadable("a hit is no entry of this log".to_owned()))
+        let seq =
+            Seq::new(seq).ok_or_else(|| Fault::Unreadable("a hit has no number".to_owned()))?;
+        Ok(Hit { place: Place { recorded_at: Timestamp::from_millis(at), seq }, score })
     }
 }
 
@@ -233,12 +231,8 @@ impl Answer {
     }
 
     fn found(self, request: &SearchRequest<'_>) -> Result<Found, Fault> {
-        let tenant_id = request.tenant_id.to_string();
-        let hit = |hit: &WireHit| {
-            Ok(Hit { place: hit.fields.place(&tenant_id)?, score: hit.score.unwrap_or(0.0) })
-        };
         Ok(Found {
-            hits: self.hits.hits.iter().map(hit).collect::<Result<_, _>>()?,
+            hits: self.hits.hits.iter().map(|hit| hit.sort.hit()).collect::<Result<_, _>>()?,
             total: self.total(),
             facets: facets::read(request.facets, self.aggregations.as_ref())?,
         })

@@ -18,30 +18,35 @@ mod field {
 /// Words that a prefix inside a phrase may stand for; above it OpenSearch refuses the search.
 pub const PHRASE_PREFIX_WORDS_MAX: u32 = 1_024;
 
-/// What OpenSearch is asked for a query. In filter context it scores nothing and costs less.
+/// What OpenSearch is asked for a query, with scores.
 pub fn dsl(query: &Query) -> Value {
-    clause(query.root())
+    clause(query.root(), scored)
 }
 
-fn clause(part: &Clause) -> Value {
+/// The same where nobody looks at scores: what only adds to them is not even parsed.
+pub(crate) fn dsl_unscored(query: &Query) -> Value {
+    clause(query.root(), plain)
+}
+
+fn clause(part: &Clause, ask: fn(&Term) -> Value) -> Value {
     match part {
-        Clause::All(parts) => all(parts),
+        Clause::All(parts) => all(parts, ask),
         Clause::Any(parts) => {
-            let should: Vec<_> = parts.iter().map(clause).collect();
+            let should: Vec<_> = parts.iter().map(|part| clause(part, ask)).collect();
             json!({ "bool": { "should": should, "minimum_should_match": 1 } })
         }
-        Clause::Not(_) => all(std::slice::from_ref(part)),
-        Clause::Term { term, .. } => scored(term),
+        Clause::Not(_) => all(std::slice::from_ref(part), ask),
+        Clause::Term { term, .. } => ask(term),
     }
 }
 
 /// All that is not left out; of nothing but what is left out, everything else, without a score.
-fn all(parts: &[Clause]) -> Value {
+fn all(parts: &[Clause], ask: fn(&Term) -> Value) -> Value {
     let (mut must, mut must_not) = (Vec::new(), Vec::new());
     for part in parts {
         match part {
-            Clause::Not(inner) => must_not.push(clause(inner)),
-            _ => must.push(clause(part)),
+            Clause::Not(inner) => must_not.push(clause(inner, ask)),
+            _ => must.push(clause(part, ask)),
         }
     }
     if must.is_empty() {

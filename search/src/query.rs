@@ -5,18 +5,15 @@ use domain::{Filter, Severity};
 use serde_json::{Value, json};
 
 use crate::ask::{TOTAL_EXACT_MAX, milliseconds};
-use crate::facets;
 use crate::request::{SearchRequest, Sort};
 use crate::scope::Range;
-
-/// Whose an entry is and where it stands, out of the columns beside the documents. Nothing that is
-/// stored is asked for, not even the id: for each hit OpenSearch would unpack a block of whole
-/// documents, which takes longer than finding them.
-fn place() -> Value {
-    json!(["tenant_id", "seq", { "field": "recorded_at", "format": "epoch_millis" }])
-}
+use crate::{dsl, facets};
 
 /// The body of one search.
+///
+/// What hits are sorted by says where they stand in the log, and nothing else is asked for, not even
+/// the id, which is stored: for each hit OpenSearch would unpack a block of whole documents, which
+/// takes longer than finding them.
 pub(crate) fn body(request: &SearchRequest<'_>, range: &Range) -> Value {
     let mut filters: Vec<Value> = range.filters().into();
     filters.extend(filter(request.filter));
@@ -24,29 +21,30 @@ pub(crate) fn body(request: &SearchRequest<'_>, range: &Range) -> Value {
         "size": request.limit,
         "_source": false,
         "stored_fields": "_none_",
-        "docvalue_fields": place(),
         "track_total_hits": TOTAL_EXACT_MAX,
         "timeout": milliseconds(request.timeout),
     });
-    let asked = request.query.map(crate::dsl::dsl);
+    // The time decides nothing, as a log has each number once; nor does it where a page goes on, as
+    // none is as old.
+    let (by_seq, by_time) = (json!({ "seq": "desc" }), json!({ "recorded_at": "desc" }));
+    let last = 0;
     match request.sort {
         Sort::Newest => {
-            // Nobody looks at the score, so none is worked out.
-            filters.extend(asked);
+            filters.extend(request.query.map(dsl::dsl_unscored));
             body["query"] = json!({ "bool": { "filter": filters } });
-            body["sort"] = json!([{ "seq": "desc" }]);
+            body["sort"] = json!([by_seq, by_time]);
+            if let Some(after) = request.after {
+                body["search_after"] = json!([after.seq, last]);
+            }
         }
         Sort::Relevance => {
-            let must: Vec<Value> = asked.into_iter().collect();
+            let must: Vec<Value> = request.query.map(dsl::dsl).into_iter().collect();
             body["query"] = json!({ "bool": { "filter": filters, "must": must } });
-            body["sort"] = json!([{ "_score": "desc" }, { "seq": "desc" }]);
+            body["sort"] = json!([{ "_score": "desc" }, by_seq, by_time]);
+            if let Some(after) = request.after {
+                body["search_after"] = json!([after.score, after.seq, last]);
+            }
         }
-    }
-    if let Some(after) = request.after {
-        body["search_after"] = match request.sort {
-            Sort::Newest => json!([after.seq]),
-            Sort::Relevance => json!([after.score, after.seq]),
-        };
     }
     if !request.facets.is_empty() {
         body["aggs"] = facets::body(request.facets);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use domain::{EntryId, Highlight, Place, Progress, SearchCursor, StoredEntry};
 use search::{FacetField, Sort};
+use time::OffsetDateTime;
 
 use super::index;
 use super::order::{self, Item, Sequence, Window};
@@ -11,7 +12,7 @@ use super::plan::{Plan, Stage};
 use super::{Findings, Refusal};
 use crate::app::App;
 use crate::store::bounds::Bounds;
-use crate::store::places;
+use crate::store::places::{self, Recent};
 
 /// JSON on a page, unless a single entry has more.
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -225,7 +226,8 @@ fn facets(plan: &Plan<'_>, findings: &Findings) -> Vec<(FacetField, Vec<(String,
 async fn read(app: &App, plan: &Plan<'_>, items: &[Item]) -> sqlx::Result<(Entries, Bounds)> {
     let tenant_id = plan.wanted.tenant_id;
     let places: Vec<Place> = items.iter().map(|item| item.place).collect();
-    let reading = app.store.read(tenant_id, async |db| {
+    let recent = Recent::of(&places, OffsetDateTime::now_utc());
+    let reading = app.store.read_by(recent.plans(), tenant_id, async |db| {
         let mut entries = Entries::default();
         let mut chunks = places.chunks(places::PLACES_MAX);
         // Of no place at all there are still the bounds.
@@ -235,7 +237,7 @@ async fn read(app: &App, plan: &Plan<'_>, items: &[Item]) -> sqlx::Result<(Entri
             let keep = |entry: &StoredEntry<'_>| {
                 found.insert(entry.place, entry_of(plan, entry));
             };
-            let bounds = places::read(&mut *db, tenant_id, chunk, keep).await?;
+            let bounds = places::read(&mut *db, tenant_id, chunk, recent, keep).await?;
             let is_full = !entries.add(plan, chunk, &mut found);
             match chunks.next() {
                 Some(next) if !is_full => chunk = next,

@@ -64,6 +64,10 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a handler waits for a free connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A connection that was used so lately works, in all likelihood, and is not asked whether it does.
+/// Those that write are: of a write that fails nobody knows what came of it.
+const FRESH: Duration = Duration::from_millis(250);
+
 /// Connections for tenants, probes and counting.
 const WORKER_CONNECTIONS: u32 = 4;
 
@@ -106,9 +110,11 @@ impl DbRole {
         let own = match self {
             // On its sixth run a prepared page would try a plan over every partition. And there is
             // one way into a log, along its key: a plan that reads a partition and sorts it looks
-            // at everybody's entries, which no `limit` bounds.
+            // at everybody's entries, which no `limit` bounds. What columns may hold leaves out no
+            // partition, and to look at it each plan would parse those rules anew.
             Self::Reader => {
                 "set plan_cache_mode = force_custom_plan;
+                 set constraint_exclusion = off;
                  set enable_seqscan = off;
                  set enable_bitmapscan = off;
                  set max_parallel_workers_per_gather = 0;"
@@ -170,6 +176,15 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(move |connection, meta| {
+            Box::pin(async move {
+                if role != DbRole::Reader || meta.idle_for >= FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .idle_timeout(Duration::from_mins(5))
         .max_lifetime(Duration::from_mins(30))
         .after_connect(move |connection, _| {
@@ -179,6 +194,16 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
             })
         })
         .connect_lazy_with(options)
+}
+
+/// How the statements of a read come by their plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plans {
+    /// Anew each time, for the values at hand: they name a time, and so the partitions.
+    Fresh,
+    /// Once in a session, for any values: for statements that name the partitions' time in their
+    /// text. Where little is read, planning costs more than reading.
+    Kept,
 }
 
 /// The three pools' worth of connections that a service needs.
@@ -252,13 +277,23 @@ impl Store {
         tenant_id: TenantId,
         queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
+        self.read_by(Plans::Fresh, tenant_id, queries).await
+    }
+
+    /// The same, by such plans.
+    pub async fn read_by<T>(
+        &self,
+        plans: Plans,
+        tenant_id: TenantId,
+        queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
         let wait = Wait::begin(&self.waiting);
         let _turn = match &self.turns {
             Some(turns) => Some(turns.take(tenant_id).await?),
             None => None,
         };
         drop(wait);
-        self.read_past_turns(tenant_id, queries).await
+        self.run(plans, tenant_id, queries).await
     }
 
     /// The same for what is under way, and has bounds of its own for how much of it reads at a
@@ -269,8 +304,21 @@ impl Store {
         tenant_id: TenantId,
         queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
+        self.run(Plans::Fresh, tenant_id, queries).await
+    }
+
+    async fn run<T>(
+        &self,
+        plans: Plans,
+        tenant_id: TenantId,
+        queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        let set = match plans {
+            Plans::Fresh => "",
+            Plans::Kept => "; set local plan_cache_mode = force_generic_plan",
+        };
         // A UUID's text holds nothing that could end the literal.
-        let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'");
+        let begin = format!("begin read only; set local audit.tenant_id = '{tenant_id}'{set}");
         let wait = Wait::begin(&self.waiting);
         let mut connection = self.reader.acquire().await?;
         drop(wait);

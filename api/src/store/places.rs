@@ -3,10 +3,10 @@
 use domain::{Place, StoredEntry, TenantId};
 use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
-use time::{Duration, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime};
 
 use super::bounds::{self, Bounds};
-use super::{rows, to_sql};
+use super::{Plans, rows, to_sql};
 
 /// Places that are read at a time.
 pub const PLACES_MAX: usize = 128;
@@ -14,12 +14,36 @@ pub const PLACES_MAX: usize = 128;
 /// Days that one statement spans.
 const SPAN: Duration = Duration::days(35);
 
+/// Whether places are all recent, and since when that is.
+///
+/// They are read by a statement that names that day, by a plan that is kept, with the partitions
+/// since then. It is a Monday, so the statement is another only once a week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recent(Option<Date>);
+
+impl Recent {
+    /// Of these places, at this time.
+    pub fn of(places: &[Place], now: OffsetDateTime) -> Self {
+        let day = (now - SPAN).date();
+        let monday = day - Duration::days(day.weekday().number_days_from_monday().into());
+        let since = monday.midnight().assume_utc();
+        let are_recent = places.iter().all(|place| to_sql(place.recorded_at) >= since);
+        Self(are_recent.then_some(monday))
+    }
+
+    /// How a transaction is to plan that reads them.
+    pub fn plans(self) -> Plans {
+        self.0.map_or(Plans::Fresh, |_| Plans::Kept)
+    }
+}
+
 /// Gives those entries to `each` that stand at these places and have not expired, in any order, and
 /// returns the log's bounds as they were then.
 pub async fn read(
     db: &mut PgConnection,
     tenant_id: TenantId,
     places: &[Place],
+    recent: Recent,
     mut each: impl FnMut(&StoredEntry<'_>),
 ) -> sqlx::Result<Bounds> {
     debug_assert!(places.len() <= PLACES_MAX, "see the caller");
@@ -27,11 +51,13 @@ pub async fn read(
         places.iter().map(|place| (to_sql(place.recorded_at), place.seq.get())).collect();
     sorted.sort_unstable();
     let mut rest = &sorted[..];
+    // A statement for recent entries is about all of them.
+    let is_near = |first: OffsetDateTime, at| recent.0.is_some() || at - first <= SPAN;
     loop {
         let near =
-            |first: &(OffsetDateTime, i64)| rest.partition_point(|place| place.0 - first.0 <= SPAN);
+            |first: &(OffsetDateTime, i64)| rest.partition_point(|place| is_near(first.0, place.0));
         let (span, later) = rest.split_at(rest.first().map_or(0, near));
-        let bounds = read_span(&mut *db, tenant_id, span, &mut each).await?;
+        let bounds = read_span(&mut *db, tenant_id, span, recent, &mut each).await?;
         if later.is_empty() {
             return Ok(bounds);
         }
@@ -44,8 +70,10 @@ async fn read_span(
     db: &mut PgConnection,
     tenant_id: TenantId,
     span: &[(OffsetDateTime, i64)],
+    recent: Recent,
     each: &mut impl FnMut(&StoredEntry<'_>),
 ) -> sqlx::Result<Bounds> {
+    let since = recent.0.map(|day| format!("and recorded_at >= '{day} 00:00Z'"));
     // The limit keeps this a look-up by key for each place, whatever else would seem cheaper. The
     // bounds come with every row, and in one without an entry when there is none.
     let sql = format!(
@@ -61,13 +89,15 @@ async fn read_span(
                     and recorded_at = p.at
                     and recorded_at >= $4
                     and recorded_at <= $5
+                    {}
                     and seq = p.n
                     and seq >= b.floor_seq
                 limit 1
             ) found
          ) e on true",
         bounds::COLUMNS,
-        rows::COLUMNS
+        rows::COLUMNS,
+        since.unwrap_or_default()
     );
     let (ats, seqs): (Vec<_>, Vec<_>) = span.iter().copied().unzip();
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))

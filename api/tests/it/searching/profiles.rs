@@ -5,8 +5,9 @@
 use std::ops::ControlFlow;
 
 use api::config::ProfileChoice;
+use api::store::places::{self, Recent};
 use api::store::range::{self, From};
-use api::store::{bounds, connect_options, indexing, matches, migrations, places, tenants};
+use api::store::{Plans, bounds, connect_options, indexing, matches, migrations, tenants};
 use api::tenants::default_settings;
 use domain::{Asked, Filter, Order, Place, Selection, Seq, TenantId, Timestamp};
 use secrecy::SecretString;
@@ -47,6 +48,7 @@ async fn find_all(url: SecretString, profile: ProfileChoice) {
     by_places(&mut session, tenant_id, &listed).await;
     by_words(&mut session, tenant_id).await;
     by_walks(&mut session, tenant_id, &listed).await;
+    by_recent_places(&mut session, tenant_id, &listed[24..], profile).await;
 }
 
 /// Three entries a day for ten days, a year without any, then ten days again; the first expired.
@@ -112,11 +114,56 @@ async fn by_places(db: &mut PgConnection, tenant_id: TenantId, listed: &[Place])
     let mut asked = vec![place(first_ms, 1), place(first_ms + 60_000, 2), place(first_ms, 30)];
     asked.push(place(listed[53].recorded_at.as_millis(), 61));
     asked.extend(listed.iter().rev().step_by(2));
-    let mut found = Vec::new();
-    places::read(db, tenant_id, &asked, |entry| found.push(entry.place)).await.unwrap();
-    found.sort_unstable();
+    let recent = Recent::of(&asked, datetime!(2025-01-12 0:00 UTC));
+    assert_eq!(recent.plans(), Plans::Fresh, "a year lies between");
+    let found = read(db, tenant_id, &asked, recent).await;
     let expected: Vec<Place> = listed.iter().skip(1).step_by(2).copied().collect();
     assert_eq!(found, expected);
+}
+
+/// The same where all are recent, by a plan that is kept: it must see what comes later.
+async fn by_recent_places(
+    db: &mut PgConnection,
+    tenant_id: TenantId,
+    listed: &[Place],
+    profile: ProfileChoice,
+) {
+    let now = datetime!(2025-01-12 0:00 UTC);
+    let recent = Recent::of(listed, now);
+    assert_eq!(recent.plans(), Plans::Kept);
+    db.execute("set plan_cache_mode = force_generic_plan").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(db, tenant_id, listed, recent).await, listed);
+    }
+    assert_eq!(read(db, tenant_id, &listed[3..5], recent).await, listed[3..5]);
+
+    become_role(db, "audit_owner").await;
+    let later = datetime!(2100-01-05 0:00 UTC);
+    if profile == ProfileChoice::Native {
+        let partition = "create table audit_log_later partition of audit_log
+            for values from ('2100-01-04 00:00Z') to ('2100-01-11 00:00Z')";
+        db.execute(partition).await.unwrap();
+    }
+    history::write(db, tenant_id, &[Past::at(later)]).await;
+    become_role(db, "audit_reader").await;
+    let later = Timestamp::from_millis(later.unix_timestamp() * 1_000);
+    let added = Place { recorded_at: later, seq: Seq::new(KEPT.1 + 1).unwrap() };
+    let all = [listed, &[added]].concat();
+    assert_eq!(Recent::of(&all, now), recent, "the same statement");
+    assert_eq!(read(db, tenant_id, &all, recent).await, all);
+}
+
+async fn read(
+    db: &mut PgConnection,
+    tenant_id: TenantId,
+    asked: &[Place],
+    recent: Recent,
+) -> Vec<Place> {
+    let mut found = Vec::new();
+    let bounds = places::read(db, tenant_id, asked, recent, |entry| found.push(entry.place)).await;
+    assert_eq!(bounds.unwrap().floor_seq, KEPT.0);
+    found.sort_unstable();
+    found
 }
 
 /// As a search reads what the index does not hold.
