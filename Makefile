@@ -7,7 +7,7 @@ AUDIT_DATA_DIR ?= data
 export AUDIT_DATA_DIR
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the service with a local PostgreSQL, until Ctrl-C
 	@dev/run.sh

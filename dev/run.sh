@@ -139,7 +139,10 @@ await_end() {
   while kill -0 "$service" 2>/dev/null; do wait "$service" || true; done
   wait "$service" || code=$?
   service=''
-  $asked_to_stop || die "the service ended by itself with code $code, see above"
+  if ! $asked_to_stop; then
+    [ "$code" -eq 0 ] || die "the service ended by itself with code $code, see above"
+    say "the service was stopped by somebody else"
+  fi
   [ "$code" -eq 0 ] || say "the service was asked to stop and ended with code $code"
   exit "$code"
 }

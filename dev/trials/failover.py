@@ -73,8 +73,7 @@ class Standby:
 def fail_over(database, standby, proxy, writers):
     """Loses the primary without a word, and takes the standby."""
     begun = time.monotonic()
-    # What a kill -9 of the machine leaves: nothing is flushed, nobody is told.
-    os.kill(int((database.folder / "data" / "postmaster.pid").read_text().split()[0]), parts.signal.SIGKILL)
+    database.kill()
     standby.control("promote", "-w")
     proxy.lead_to(standby.port)
     promoted = time.monotonic() - begun

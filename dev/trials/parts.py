@@ -80,6 +80,11 @@ class Postgres:
         """Stops it as a shutdown does."""
         script("postgres.sh", "stop", self.folder)
 
+    def kill(self):
+        """What a kill -9 of the machine leaves: nothing is flushed, nobody is told."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+
     def url(self, port=None):
         """The owner's, by another port where a proxy stands before it."""
         found = script("postgres.sh", "url", self.folder)

@@ -2,8 +2,8 @@
 
     python dev/trials/restore.py FOLDER PROGRAM ZIP SEARCH_URL
 
-Entries A are recorded, a base backup is made, B are recorded, then C. PostgreSQL is lost and set back to the moment
-between B and C, from the backup and the archived WAL. One replica is stopped meanwhile, the other stays up.
+Entries A are recorded, a base backup is made, B are recorded, then C. PostgreSQL is killed and set back to the moment
+between B and C, from the backup, the archived WAL and what the crash has left of it. One replica is stopped meanwhile, the other stays up.
 """
 
 import http.client
@@ -78,15 +78,24 @@ class Backup:
             "pg_basebackup", *words, "-D", self.base, "-c", "fast", "-X", "none", "--no-manifest", **settings
         )
 
-    def archive_all(self):
-        """Waits until the WAL so far lies in the archive."""
-        segment = self.database.sql("select pg_walfile_name(pg_switch_wal())")
-        eventually(lambda: (self.archive / segment).exists(), 20, f"{segment} archived")
+    def rescue(self):
+        """Brings the WAL that the crash kept from the archive to where recovery looks for it."""
+        segments = self.database.folder / "data" / "pg_wal"
+        missing = [
+            segment
+            for segment in sorted(segments.iterdir())
+            if segment.is_file() and not (self.archive / segment.name).exists()
+        ]
+        check(missing, "all WAL was archived: nothing is tried here")
+        for segment in missing:
+            shutil.copy2(segment, self.archive)
+        self.database.own(self.archive)
 
     def restore(self, moment):
-        """Loses the cluster, and puts the one of that moment in its place."""
+        """Loses the cluster in a crash, and puts the one of that moment in its place."""
         database = self.database
-        database.stop()
+        database.kill()
+        self.rescue()
         (database.folder / "data").rename(database.folder / "data.lost")
         self.base.rename(database.folder / "data")
         data = database.folder / "data"
@@ -169,7 +178,6 @@ def trial(database, backup, services, settings, search_url, prefix):
     page = client.get("/logs?limit=10")
     say("A and B before the moment, C after it: recorded, indexed, streamed")
 
-    backup.archive_all()
     took = stopped.stop()
     backup.restore(moment)
     eventually(running.is_ready, 30, "the replica that stayed up is ready")

@@ -23,6 +23,7 @@ Example:
   audit-log export > log.ndjson
   audit-log export --format csv --output log.csv --from 2026-01-01T00:00:00Z \\
       --filter action=DELETE --filter severity_min=WARNING
+  audit-log export --filter 'q=refund -user_id:alice'
   audit-log export --verify log.ndjson
 
 A broken connection is taken up again where it broke. FILE is written as FILE.part and gets its name

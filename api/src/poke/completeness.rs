@@ -54,7 +54,11 @@ pub(super) async fn check(store: &Store, index: &Index, wait: Duration) -> Check
             check.took(begun_at.elapsed());
             judge(&mut check, sums);
         }
-        Err(error) => check.fault(format!("cannot be counted: {error:#}")),
+        // What lies below a fault of the index names addresses within it.
+        Err(error) => match error.downcast_ref::<Fault>() {
+            Some(fault) => check.fault(format!("cannot be counted: {fault}")),
+            None => check.fault(format!("cannot be counted: {error:#}")),
+        },
     }
     check
 }

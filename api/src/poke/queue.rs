@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -134,8 +134,15 @@ where
 {
     match error.code() {
         Some(code) => format!("SQS refused: {code}"),
-        None => format!("cannot be reached: {}", DisplayErrorContext(error)),
+        None => {
+            format!("cannot be reached: {}: see AUDIT_QUEUE_URL, AWS_ENDPOINT_URL", cause_of(error))
+        }
     }
+}
+
+/// What lies at the bottom of an error: what is above it repeats it, or is of nobody's interest.
+fn cause_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error)
 }
 
 fn number(found: &Attributes, name: &QueueAttributeName) -> u64 {

@@ -5,7 +5,7 @@ use domain::ProblemCode;
 use crate::error::ApiError;
 
 pub(super) async fn not_found() -> ApiError {
-    let detail = "there is no such route: the service's routes are below /api/v1";
+    let detail = "there is no such route: /docs lists them";
     ApiError::new(ProblemCode::NotFound, detail)
 }
 

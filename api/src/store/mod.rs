@@ -179,10 +179,8 @@ pub fn pool(options: PgConnectOptions, role: DbRole, connections_max: u32) -> Pg
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {
             Box::pin(async move {
-                if role != DbRole::Reader || meta.idle_for >= FRESH {
-                    connection.ping().await?;
-                }
-                Ok(true)
+                let is_fresh = role == DbRole::Reader && meta.idle_for < FRESH;
+                Ok(is_fresh || connection.ping().await.is_ok())
             })
         })
         .idle_timeout(Duration::from_mins(5))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use domain::TenantId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -51,6 +52,9 @@ const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections for reading that metrics have.
 const LOOK_CONNECTIONS: u32 = 1;
+
+/// A gateway's secret that is shorter is worth a warning.
+const GATEWAY_SECRET_BYTES: usize = 16;
 
 /// Runs the service until it is told to stop.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -256,7 +260,14 @@ async fn tls(args: &ServeArgs) -> anyhow::Result<Option<Tls>> {
 async fn authenticator(args: &ServeArgs) -> anyhow::Result<Authenticator> {
     Ok(match args.identity.auth {
         AuthMode::Gateway => {
-            Authenticator::Gateway(GatewaySecrets::new(&args.identity.gateway_secrets()?))
+            let secrets = args.identity.gateway_secrets()?;
+            if secrets.iter().any(|one| one.expose_secret().len() < GATEWAY_SECRET_BYTES) {
+                warn!(
+                    "AUDIT_GATEWAY_SECRET is short, and whoever guesses it is everybody: \
+                     `openssl rand -hex 32` makes a good one"
+                );
+            }
+            Authenticator::Gateway(GatewaySecrets::new(&secrets))
         }
         AuthMode::Jwt => Authenticator::Jwt(JwtVerifier::new(&args.identity.jwt).await?),
         AuthMode::Dev => {

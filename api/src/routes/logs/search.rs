@@ -59,14 +59,14 @@ pub(crate) struct Footer {
     highlights: Option<BTreeMap<String, Vec<Highlight>>>,
 }
 
-/// How much of the log the index holds; nulls where nobody has counted.
+/// How much of the log the index holds.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Index {
     /// Entries from the floor to the head.
     expected: Option<u64>,
     /// Of these, in the index.
     indexed: Option<u64>,
-    /// Whether both are the same.
+    /// Whether both are the same; all are `null` without an index, or its answer in time.
     complete: Option<bool>,
 }
 
