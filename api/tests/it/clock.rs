@@ -118,7 +118,16 @@ async fn set_head_ahead(admin: &mut PgConnection, tenant_id: TenantId, ahead: &s
          set recorded_at = date_trunc('milliseconds', clock_timestamp()) + $2::interval
          where tenant_id = $1",
     );
-    set.bind(tenant_id.as_uuid()).bind(ahead).execute(admin).await.unwrap();
+    set.bind(tenant_id.as_uuid()).bind(ahead).execute(&mut *admin).await.unwrap();
+    // Shortly before midnight the next entry is the first of another day.
+    let day = sqlx::query(
+        "insert into log_day (tenant_id, day, first_seq)
+         select tenant_id, (recorded_at at time zone 'utc')::date, seq + 1
+         from log_head
+         where tenant_id = $1 and seq > 0 and recorded_at > clock_timestamp()
+         on conflict do nothing",
+    );
+    day.bind(tenant_id.as_uuid()).execute(admin).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
