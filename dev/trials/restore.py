@@ -3,7 +3,8 @@
     python dev/trials/restore.py FOLDER PROGRAM ZIP SEARCH_URL
 
 Entries A are recorded, a base backup is made, B are recorded, then C. PostgreSQL is killed and set back to the moment
-between B and C, from the backup, the archived WAL and what the crash has left of it. One replica is stopped meanwhile, the other stays up.
+between B and C, from the backup, the archived WAL and what the crash has left of it. One replica is stopped
+meanwhile, the other stays up.
 """
 
 import http.client

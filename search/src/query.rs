@@ -24,27 +24,26 @@ pub(crate) fn body(request: &SearchRequest<'_>, range: &Range) -> Value {
         "track_total_hits": TOTAL_EXACT_MAX,
         "timeout": milliseconds(request.timeout),
     });
-    // The time decides nothing, as a log has each number once; nor does it where a page goes on, as
-    // none is as old.
+    // The time decides nothing, as a log has each number once.
     let (by_seq, by_time) = (json!({ "seq": "desc" }), json!({ "recorded_at": "desc" }));
-    let last = 0;
     match request.sort {
         Sort::Newest => {
             filters.extend(request.query.map(dsl::dsl_unscored));
             body["query"] = json!({ "bool": { "filter": filters } });
             body["sort"] = json!([by_seq, by_time]);
-            if let Some(after) = request.after {
-                body["search_after"] = json!([after.seq, last]);
-            }
         }
         Sort::Relevance => {
             let must: Vec<Value> = request.query.map(dsl::dsl).into_iter().collect();
             body["query"] = json!({ "bool": { "filter": filters, "must": must } });
             body["sort"] = json!([{ "_score": "desc" }, by_seq, by_time]);
-            if let Some(after) = request.after {
-                body["search_after"] = json!([after.score, after.seq, last]);
-            }
         }
+    }
+    if let Some(after) = request.after {
+        // Behind all that has this number: nothing is as old as 0.
+        body["search_after"] = match request.sort {
+            Sort::Newest => json!([after.seq, 0]),
+            Sort::Relevance => json!([after.score, after.seq, 0]),
+        };
     }
     if !request.facets.is_empty() {
         body["aggs"] = facets::body(request.facets);

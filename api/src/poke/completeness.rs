@@ -54,11 +54,12 @@ pub(super) async fn check(store: &Store, index: &Index, wait: Duration) -> Check
             check.took(begun_at.elapsed());
             judge(&mut check, sums);
         }
-        // What lies below a fault of the index names addresses within it.
-        Err(error) => match error.downcast_ref::<Fault>() {
-            Some(fault) => check.fault(format!("cannot be counted: {fault}")),
-            None => check.fault(format!("cannot be counted: {error:#}")),
-        },
+        Err(error) => {
+            // What lies below a fault of the index names addresses within it.
+            let fault = error.downcast_ref().map(Fault::to_string);
+            let said = fault.unwrap_or_else(|| format!("{error:#}"));
+            check.fault(format!("cannot be counted: {said}"));
+        }
     }
     check
 }

@@ -52,10 +52,11 @@ pub async fn read(
     sorted.sort_unstable();
     let mut rest = &sorted[..];
     // A statement for recent entries is about all of them.
-    let is_near = |first: OffsetDateTime, at| recent.0.is_some() || at - first <= SPAN;
+    let span_max = recent.0.map_or(SPAN, |_| Duration::MAX);
     loop {
-        let near =
-            |first: &(OffsetDateTime, i64)| rest.partition_point(|place| is_near(first.0, place.0));
+        let near = |first: &(OffsetDateTime, i64)| {
+            rest.partition_point(|place| place.0 - first.0 <= span_max)
+        };
         let (span, later) = rest.split_at(rest.first().map_or(0, near));
         let bounds = read_span(&mut *db, tenant_id, span, recent, &mut each).await?;
         if later.is_empty() {

@@ -31,7 +31,7 @@ const FIRST_TENANT: u128 = 0x0000_0000_0000_7000_8002_0000_0000_0000;
 pub(super) struct Logs {
     /// From large to small.
     pub(super) tenants: Vec<TenantId>,
-    pub(super) sizes: Vec<i64>,
+    sizes: Vec<i64>,
 }
 
 impl Logs {
