@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{Place, Seq, TenantId, Timestamp};
 use opensearch::http::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use crate::client::{Body, Call};
 use crate::fault::ErrorCause;
@@ -73,7 +73,7 @@ impl Index {
             questions.push(&range.header(&indices), &count_body(&range, request.timeout));
         }
         let mut answers = self.ask(questions, request.timeout).await?.into_iter();
-        let missing = || Fault::Unreadable("it has no answers".to_owned());
+        let missing = || unreadable("it has no answers");
         let found = answers.next().ok_or_else(missing)?.found(&request)?;
         let counts = answers.map(|answer| answer.count()).collect::<Result<_, _>>()?;
         Ok((found, counts))
@@ -96,7 +96,7 @@ impl Index {
         };
         let answers: Answers = self.client().json(call).await?;
         if answers.responses.len() != questions.len {
-            return Err(Fault::Unreadable("it is not one for each question".to_owned()));
+            return Err(unreadable("it is not one for each question"));
         }
         answers.responses.into_iter().map(WireAnswer::check).collect()
     }
@@ -170,27 +170,30 @@ struct WireTotal {
 
 #[derive(Deserialize)]
 struct WireHit {
-    sort: WireSort,
+    /// What it was sorted by, as [`query::body`] says.
+    sort: Vec<Number>,
 }
 
-/// What a hit was sorted by, as [`query::body`] says.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WireSort {
-    Newest(i64, i64),
-    Relevance(f32, i64, i64),
-}
-
-impl WireSort {
+impl WireHit {
     fn hit(&self) -> Result<Hit, Fault> {
-        let (score, seq, at) = match *self {
-            Self::Newest(seq, at) => (0.0, seq, at),
-            Self::Relevance(score, seq, at) => (score, seq, at),
+        let (score, seq, at) = match &self.sort[..] {
+            [seq, at] => (Some(0.0), seq, at),
+            [score, seq, at] => (score.as_f64(), seq, at),
+            _ => return Err(unreadable("a hit says not what it was sorted by")),
         };
-        let seq =
-            Seq::new(seq).ok_or_else(|| Fault::Unreadable("a hit has no number".to_owned()))?;
-        Ok(Hit { place: Place { recorded_at: Timestamp::from_millis(at), seq }, score })
+        let place = |seq: &Number, at: &Number| {
+            let recorded_at = Timestamp::from_millis(at.as_i64()?);
+            Some(Place { recorded_at, seq: Seq::new(seq.as_i64()?)? })
+        };
+        let place = place(seq, at).ok_or_else(|| unreadable("a hit has no place"))?;
+        let score = score.ok_or_else(|| unreadable("a hit has no score"))?;
+        #[expect(clippy::cast_possible_truncation, reason = "a score is as precise as an f32")]
+        Ok(Hit { place, score: score as f32 })
     }
+}
+
+fn unreadable(why: &str) -> Fault {
+    Fault::Unreadable(why.to_owned())
 }
 
 impl WireAnswer {
@@ -206,7 +209,7 @@ impl WireAnswer {
             let reason = "some shards did not answer".to_owned();
             return Err(Fault::Unavailable { status: self.status, reason });
         }
-        let hits = self.hits.ok_or_else(|| Fault::Unreadable("it has no hits".to_owned()))?;
+        let hits = self.hits.ok_or_else(|| unreadable("it has no hits"))?;
         Ok(Answer { hits, aggregations: self.aggregations })
     }
 }
@@ -227,12 +230,12 @@ impl Answer {
         if total.is_exact {
             return Ok(total.count);
         }
-        Err(Fault::Unreadable("a count is not exact".to_owned()))
+        Err(unreadable("a count is not exact"))
     }
 
     fn found(self, request: &SearchRequest<'_>) -> Result<Found, Fault> {
         Ok(Found {
-            hits: self.hits.hits.iter().map(|hit| hit.sort.hit()).collect::<Result<_, _>>()?,
+            hits: self.hits.hits.iter().map(WireHit::hit).collect::<Result<_, _>>()?,
             total: self.total(),
             facets: facets::read(request.facets, self.aggregations.as_ref())?,
         })

@@ -9,7 +9,7 @@ use super::{Refusal, Wanted};
 use crate::app::App;
 use crate::store::bounds::{self, Bounds};
 use crate::store::range::{self, Edge, Lost, Range};
-use crate::store::{index_marks, matches};
+use crate::store::{Plans, index_marks, matches};
 
 /// See the module.
 #[derive(Debug)]
@@ -65,7 +65,11 @@ impl<'w> Plan<'w> {
     ) -> Result<Result<Self, Bounds>, Refusal> {
         let until = wanted.cursor.map(|cursor| cursor.until);
         let tenant_id = wanted.tenant_id;
-        let reading = app.store.read(tenant_id, async |db| {
+        // A cursor's entry and the first since a time are looked up among the partitions, and
+        // nothing else here is.
+        let by_time = until.is_some() || wanted.selection.filter.from.is_some();
+        let plans = if by_time { Plans::Fresh } else { Plans::Kept };
+        let reading = app.store.read_by(plans, tenant_id, async |db| {
             let (bounds, held) = bounds::get_with(&mut *db, tenant_id, until).await?;
             let first =
                 range::first(&mut *db, tenant_id, &wanted.selection.filter, &bounds).await?;
