@@ -108,16 +108,18 @@ pub fn read_live(text: &str, tenant_id: TenantId) -> Result<After, ApiError> {
 const LIVE_ALONE: &str = "a stream goes on from a `live_cursor` or a cursor of a stream of the \
      same tenant, unchanged: use one, or start without";
 
+/// What comes next is below the floor; with the oldest cursor that is not.
+pub fn expired(oldest: String) -> ApiError {
+    let detail = "entries that come next have expired: go on from `oldest_cursor`, or start anew";
+    ApiError::new(ProblemCode::CursorExpired, detail).with_oldest_cursor(oldest)
+}
+
 /// What to say of a place that cannot be gone on from.
 pub fn lost(lost: Lost, binding: &Binding, order: Order) -> ApiError {
     match lost {
         Lost::Expired { oldest } => {
             let cursor = Cursor { place: Some(oldest), until: None, order };
-            ApiError::new(
-                ProblemCode::CursorExpired,
-                "entries that come next have expired: go on from `oldest_cursor`, or start anew",
-            )
-            .with_oldest_cursor(cursor.encode(binding))
+            expired(cursor.encode(binding))
         }
         Lost::Overtaken => {
             let detail = "entries expired while they were read: try again";

@@ -77,6 +77,19 @@ mod layout {
 }
 
 impl SearchCursor {
+    /// The same search where nothing is left of it: all that it had still to look at has expired,
+    /// the last of which is this.
+    #[must_use]
+    pub fn expired(self, last: Place) -> Self {
+        let below = last;
+        let progress = match self.progress {
+            Progress::Newest { .. } => Progress::Newest { below },
+            _ => Progress::Below { below },
+        };
+        let until = if self.until.seq <= last.seq { last } else { self.until };
+        Self { until, progress, settled: 0, ..self }
+    }
+
     /// The cursor as text: URL-safe base64 that only [`Self::decode`] reads.
     pub fn encode(&self, binding: &Binding) -> String {
         binding.seal(&self.payload())

@@ -80,7 +80,7 @@ impl<'w> Plan<'w> {
             Ok((bounds, held, first, stored_mark))
         });
         let (bounds, held, first, stored_mark) = reading.await?;
-        if let Some(lost) = until.and_then(|until| look(&bounds, until, held)) {
+        if let Some(lost) = wanted.cursor.and_then(|cursor| look(&bounds, &cursor, held)) {
             return Err(Refusal::Lost(lost));
         }
         let Some(until) = until.or(bounds.head).filter(|head| head.seq.get() >= bounds.floor_seq)
@@ -242,11 +242,14 @@ fn start(sort: Sort, until: Place) -> Stage {
 
 /// What is wrong with the head that a cursor's first page saw: all below it is as it was then, as
 /// long as it is itself.
-fn look(bounds: &Bounds, until: Place, held: bool) -> Option<Lost> {
+fn look(bounds: &Bounds, cursor: &SearchCursor, held: bool) -> Option<Lost> {
+    let until = cursor.until;
     if until.seq.get() > bounds.head_seq() {
         return Some(Lost::HistoryChanged);
     }
     match bounds.below_floor() {
+        // Nothing is left, as has been said.
+        Some(oldest) if *cursor == cursor.expired(oldest) => None,
         Some(oldest) if until.seq <= oldest.seq => Some(Lost::Expired { oldest }),
         _ => (!held).then_some(Lost::HistoryChanged),
     }

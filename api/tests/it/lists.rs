@@ -216,6 +216,40 @@ async fn what_expires_under_a_walk_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_expires_under_a_search_is_said_and_where_it_ends() {
+    let days = |n: i64| DAY + Duration::days(n);
+    let past: Vec<Past> = (0..10).map(|n| Past::at(days(n))).collect();
+    let (app, tenant_id) = with_past(&past).await;
+    let caller = app.caller(tenant_id, "auditor");
+    let newest = "/logs/search?sort=newest";
+    let ranked = "/logs/search?sort=relevance";
+    let mut begun = Vec::new();
+    for search in [newest, ranked] {
+        let first = caller.get(&format!("{search}&limit=6")).await;
+        begun.push((search, next_cursor(&first).unwrap()));
+    }
+    let mut admin = app.db.admin().await;
+    history::move_floor(&mut admin, tenant_id, days(7).date()).await;
+    ends_where_it_says(&caller, &begun[0]).await;
+
+    // All that they began with has expired.
+    history::write(&mut admin, tenant_id, &[Past::at(days(10)), Past::at(days(11))]).await;
+    history::move_floor(&mut admin, tenant_id, days(10).date()).await;
+    for search in &begun {
+        ends_where_it_says(&caller, search).await;
+        assert_eq!(seqs(&caller.get(search.0).await), [12, 11], "{search:?}");
+    }
+}
+
+async fn ends_where_it_says(caller: &Caller<'_>, (search, cursor): &(&str, String)) {
+    let gone = caller.get(&format!("{search}&cursor={cursor}")).await;
+    gone.assert_problem(410, "cursor_expired");
+    let oldest = gone.body["oldest_cursor"].as_str().unwrap();
+    let end = caller.get(&format!("{search}&cursor={oldest}")).await;
+    assert_eq!((end.status.as_u16(), seqs(&end), next_cursor(&end)), (200, vec![], None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_a_restore_has_undone_is_told() {
     let past: Vec<Past> = (0..6).map(|n| Past::at(DAY + Duration::hours(n))).collect();
     let (app, tenant_id) = with_past(&past).await;

@@ -126,7 +126,8 @@ pub async fn search(
         facets: &counted,
         highlight: parameters.flag("highlight")?,
     };
-    let page = searching::find(&app, wanted).await.map_err(|refusal| refused(refusal, &binding))?;
+    let refused = |refusal| refused(refusal, &wanted, &binding);
+    let page = searching::find(&app, wanted).await.map_err(refused)?;
     facts.set_entries(page.count);
     app.reads.note(&caller, "GET /logs/search", &selection, page.count);
     answer(&parameters, tenant_id, wanted, &binding, page)
@@ -156,19 +157,18 @@ fn facets(parameters: &Parameters) -> Result<Vec<FacetField>, ApiError> {
     Ok(fields)
 }
 
-fn refused(refusal: Refusal, binding: &Binding) -> ApiError {
-    match refusal {
-        Refusal::Failed(error) => error,
-        Refusal::SourceChanged => ApiError::new(
+fn refused(refusal: Refusal, wanted: &Wanted<'_>, binding: &Binding) -> ApiError {
+    match (refusal, wanted.cursor) {
+        (Refusal::Failed(error), _) => error,
+        (Refusal::SourceChanged, _) => ApiError::new(
             ProblemCode::SearchSourceChanged,
             "the search index, which has ranked the pages before, does not answer or has changed: \
              start without a cursor",
         ),
-        Refusal::Lost(Lost::Expired { .. }) => ApiError::new(
-            ProblemCode::CursorExpired,
-            "all that this search has still to look at has expired: start without a cursor",
-        ),
-        Refusal::Lost(lost) => cursors::lost(lost, binding, Order::Desc),
+        (Refusal::Lost(Lost::Expired { oldest }), Some(cursor)) => {
+            cursors::expired(cursor.expired(oldest).encode(binding))
+        }
+        (Refusal::Lost(lost), _) => cursors::lost(lost, binding, Order::Desc),
     }
 }
 
