@@ -12,7 +12,6 @@ use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
 use super::Stage;
-use crate::outage::clocks::faketime;
 use crate::support::cluster::Cluster;
 use crate::support::old_log::{self, floor_and_rows, has_partition, partition};
 
@@ -49,7 +48,6 @@ async fn a_service_a_year_ahead_or_behind_expires_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_a_year_ahead_expires_and_drops_nothing() {
-    let library = faketime();
     let cluster = Cluster::start();
     let tenant_id = TenantId::new(Uuid::now_v7());
     let options = connect_options(&cluster.url.clone().into()).unwrap();
@@ -62,7 +60,7 @@ async fn a_database_a_year_ahead_expires_and_drops_nothing() {
 
     for offset in ["+365d", "-365d"] {
         cluster.shut_down();
-        cluster.start_with(&[("LD_PRELOAD", &library), ("FAKETIME", offset)]);
+        cluster.start_off_by(offset);
         let mut worker = store::connect(&options, DbRole::Worker).await.unwrap();
         let now = Timestamp::now();
         if offset == "+365d" {

@@ -1,7 +1,5 @@
 //! The database's clock is wrong by an hour: a log must not keep such a time for ever.
 
-use std::path::PathBuf;
-
 use domain::TenantId;
 use reqwest::StatusCode;
 use sqlx::PgConnection;
@@ -13,7 +11,6 @@ use crate::support::eventually;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_an_hour_off_gets_503_and_never_into_a_log() {
     let _turn = turn().await;
-    let library = faketime();
     let cluster = Cluster::start();
     let stage = Stage::on_cluster(&cluster, 1).await;
     let service = &stage.services[0];
@@ -24,7 +21,7 @@ async fn a_clock_that_is_an_hour_off_gets_503_and_never_into_a_log() {
         seq += 1;
         let before = head(&mut stage.admin().await, tenant_id).await;
         cluster.shut_down();
-        cluster.start_with(&[("LD_PRELOAD", &library), ("FAKETIME", offset)]);
+        cluster.start_off_by(offset);
         let off: i64 =
             sqlx::query_scalar("select (extract(epoch from clock_timestamp()) - $1)::bigint")
                 .bind(now_s())
@@ -66,13 +63,4 @@ async fn head(admin: &mut PgConnection, tenant_id: TenantId) -> (i64, i64) {
 
 fn now_s() -> i64 {
     domain::Timestamp::now().as_millis() / 1_000
-}
-
-/// The library that turns a process's clock, as Debian's `libfaketime` installs it.
-pub(crate) fn faketime() -> String {
-    let multiarch = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let folders = multiarch.chain([PathBuf::from("/usr/lib")]);
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
-    let found = libraries.find(|library| library.exists());
-    found.expect("libfaketime is missing: apt-get install libfaketime").display().to_string()
 }

@@ -4,7 +4,7 @@
 //! random seeds as fit into a bounded time and prints them; `AUDIT_TEST_SEED` repeats one,
 //! `AUDIT_TEST_SOAK=1` tries 25 of each. What was promised is compared as sets of ids.
 
-pub(crate) mod clocks;
+mod clocks;
 mod connections;
 mod frozen;
 mod keys;

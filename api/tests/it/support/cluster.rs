@@ -46,8 +46,14 @@ impl Cluster {
         self.start_with(&[]);
     }
 
-    /// The same, with an environment of its own.
-    pub(crate) fn start_with(&self, environment: &[(&str, &str)]) {
+    /// The same, with a clock that is off by so much, as `libfaketime` takes it.
+    pub(crate) fn start_off_by(&self, offset: &str) {
+        forget_turned_clocks();
+        self.start_with(&[("LD_PRELOAD", &faketime()), ("FAKETIME", offset)]);
+    }
+
+    /// With an environment of its own.
+    fn start_with(&self, environment: &[(&str, &str)]) {
         let port = self.port.to_string();
         self.script(&["start", &port, "--for-tests"], environment);
     }
@@ -111,4 +117,27 @@ fn run(command: &mut Command) -> String {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{command:?}: {err}");
     out.trim().to_owned()
+}
+
+/// The library that turns a process's clock, as Debian's `libfaketime` installs it.
+fn faketime() -> String {
+    let multiarch = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let folders = multiarch.chain([PathBuf::from("/usr/lib")]);
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
+    let found = libraries.find(|library| library.exists());
+    found.expect("libfaketime is missing: apt-get install libfaketime").display().to_string()
+}
+
+/// Removes what the library keeps in shared memory for processes that have ended. It is named by a
+/// process's number, and a process of the same number and another user could not begin.
+fn forget_turned_clocks() {
+    for entry in std::fs::read_dir("/dev/shm").unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number =
+            ["faketime_shm_", "sem.faketime_sem_"].iter().find_map(|it| name.strip_prefix(it));
+        if number.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
+            // What is somebody else's stays.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
