@@ -175,20 +175,16 @@ struct WireHit {
 }
 
 impl WireHit {
-    fn hit(&self) -> Result<Hit, Fault> {
+    fn hit(&self) -> Option<Hit> {
         let (score, seq, at) = match &self.sort[..] {
-            [seq, at] => (Some(0.0), seq, at),
-            [score, seq, at] => (score.as_f64(), seq, at),
-            _ => return Err(unreadable("a hit says not what it was sorted by")),
+            [seq, at] => (0.0, seq, at),
+            [score, seq, at] => (score.as_f64()?, seq, at),
+            _ => return None,
         };
-        let place = |seq: &Number, at: &Number| {
-            let recorded_at = Timestamp::from_millis(at.as_i64()?);
-            Some(Place { recorded_at, seq: Seq::new(seq.as_i64()?)? })
-        };
-        let place = place(seq, at).ok_or_else(|| unreadable("a hit has no place"))?;
-        let score = score.ok_or_else(|| unreadable("a hit has no score"))?;
+        let recorded_at = Timestamp::from_millis(at.as_i64()?);
+        let place = Place { recorded_at, seq: Seq::new(seq.as_i64()?)? };
         #[expect(clippy::cast_possible_truncation, reason = "a score is as precise as an f32")]
-        Ok(Hit { place, score: score as f32 })
+        Some(Hit { place, score: score as f32 })
     }
 }
 
@@ -234,8 +230,9 @@ impl Answer {
     }
 
     fn found(self, request: &SearchRequest<'_>) -> Result<Found, Fault> {
+        let hits: Option<_> = self.hits.hits.iter().map(WireHit::hit).collect();
         Ok(Found {
-            hits: self.hits.hits.iter().map(WireHit::hit).collect::<Result<_, _>>()?,
+            hits: hits.ok_or_else(|| unreadable("a hit does not say where it stands"))?,
             total: self.total(),
             facets: facets::read(request.facets, self.aggregations.as_ref())?,
         })

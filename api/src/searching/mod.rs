@@ -81,6 +81,8 @@ pub struct Wanted<'w> {
 pub enum Refusal {
     /// The cursor does not stand any more.
     Lost(Lost),
+    /// All that the cursor had still to look at has expired; with the cursor that it ends at.
+    Expired(SearchCursor),
     /// The cursor is one of a ranking that the index has made and cannot go on with.
     SourceChanged,
     /// Anything else.

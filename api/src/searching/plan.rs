@@ -80,8 +80,8 @@ impl<'w> Plan<'w> {
             Ok((bounds, held, first, stored_mark))
         });
         let (bounds, held, first, stored_mark) = reading.await?;
-        if let Some(lost) = wanted.cursor.and_then(|cursor| look(&bounds, &cursor, held)) {
-            return Err(Refusal::Lost(lost));
+        if let Some(refusal) = wanted.cursor.and_then(|cursor| look(&bounds, cursor, held)) {
+            return Err(refusal);
         }
         let Some(until) = until.or(bounds.head).filter(|head| head.seq.get() >= bounds.floor_seq)
         else {
@@ -125,7 +125,7 @@ impl<'w> Plan<'w> {
             {
                 let oldest = self.bounds.below_floor();
                 return Err(oldest.map_or(Refusal::SourceChanged, |oldest| {
-                    Refusal::Lost(Lost::Expired { oldest })
+                    Refusal::Expired(cursor.expired(oldest))
                 }));
             }
             Progress::Newest { below } => Stage::Newest { next: Edge::below(below) },
@@ -242,16 +242,16 @@ fn start(sort: Sort, until: Place) -> Stage {
 
 /// What is wrong with the head that a cursor's first page saw: all below it is as it was then, as
 /// long as it is itself.
-fn look(bounds: &Bounds, cursor: &SearchCursor, held: bool) -> Option<Lost> {
-    let until = cursor.until;
-    if until.seq.get() > bounds.head_seq() {
-        return Some(Lost::HistoryChanged);
+fn look(bounds: &Bounds, cursor: SearchCursor, held: bool) -> Option<Refusal> {
+    if cursor.until.seq.get() > bounds.head_seq() {
+        return Some(Refusal::Lost(Lost::HistoryChanged));
     }
     match bounds.below_floor() {
-        // Nothing is left, as has been said.
-        Some(oldest) if *cursor == cursor.expired(oldest) => None,
-        Some(oldest) if until.seq <= oldest.seq => Some(Lost::Expired { oldest }),
-        _ => (!held).then_some(Lost::HistoryChanged),
+        Some(oldest) if cursor.until.seq <= oldest.seq => {
+            let end = cursor.expired(oldest);
+            (cursor != end).then_some(Refusal::Expired(end))
+        }
+        _ => (!held).then_some(Refusal::Lost(Lost::HistoryChanged)),
     }
 }
 
@@ -274,4 +274,29 @@ pub fn is_sound(cursor: &SearchCursor, sort: Sort) -> bool {
         }
     };
     sort_fits && place_fits && settled <= until.seq.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn where_an_expired_search_ends_stands_as_long_as_its_head_does() {
+        let at = Timestamp::from_millis(9);
+        let place = |seq| Place { recorded_at: at, seq: Seq::new(seq).expect("a number") };
+        let bounds = |floor_seq| Bounds { head: Some(place(10)), floor_seq, floor_at: at };
+        let progress = Progress::Newest { below: place(5) };
+        let cursor = SearchCursor { until: place(10), progress, settled: 0, counted: 0 };
+        let end = cursor.expired(place(7));
+        assert!(look(&bounds(8), end, true).is_none());
+        let undone = look(&bounds(8), end, false);
+        assert!(matches!(undone, Some(Refusal::Lost(Lost::HistoryChanged))), "{undone:?}");
+
+        // Its head has expired as well.
+        let expired = look(&bounds(11), end, false);
+        let Some(Refusal::Expired(end)) = expired else { panic!("{expired:?}") };
+        assert!(look(&bounds(11), end, false).is_none());
+    }
 }

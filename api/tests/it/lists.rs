@@ -21,6 +21,16 @@ async fn with_past(entries: &[Past]) -> (TestApp, TenantId) {
     (app, tenant_id)
 }
 
+fn day(n: i64) -> OffsetDateTime {
+    DAY + Duration::days(n)
+}
+
+/// The same with ten entries, one a day.
+async fn with_ten_days() -> (TestApp, TenantId) {
+    let past: Vec<Past> = (0..10).map(|n| Past::at(day(n))).collect();
+    with_past(&past).await
+}
+
 fn seqs(answer: &Answer) -> Vec<i64> {
     let data = answer.body["data"].as_array().unwrap_or_else(|| panic!("{answer:?}"));
     data.iter().map(|entry| entry["seq"].as_i64().unwrap()).collect()
@@ -191,15 +201,13 @@ async fn a_rare_filter_gives_short_pages_that_say_where_they_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_expires_under_a_walk_is_said() {
-    let days = |n: i64| DAY + Duration::days(n);
-    let past: Vec<Past> = (0..10).map(|n| Past::at(days(n))).collect();
-    let (app, tenant_id) = with_past(&past).await;
+    let (app, tenant_id) = with_ten_days().await;
     let caller = app.caller(tenant_id, "auditor");
     let up = next_cursor(&caller.get("/logs?order=asc&limit=2").await).unwrap();
     let down = next_cursor(&caller.get("/logs?limit=8").await).unwrap();
     let halfway = next_cursor(&caller.get("/logs?limit=3").await).unwrap();
     let mut admin = app.db.admin().await;
-    history::move_floor(&mut admin, tenant_id, days(4).date()).await;
+    history::move_floor(&mut admin, tenant_id, day(4).date()).await;
 
     let gone = caller.get(&format!("/logs?order=asc&cursor={up}")).await;
     gone.assert_problem(410, "cursor_expired");
@@ -217,9 +225,7 @@ async fn what_expires_under_a_walk_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_expires_under_a_search_is_said_and_where_it_ends() {
-    let days = |n: i64| DAY + Duration::days(n);
-    let past: Vec<Past> = (0..10).map(|n| Past::at(days(n))).collect();
-    let (app, tenant_id) = with_past(&past).await;
+    let (app, tenant_id) = with_ten_days().await;
     let caller = app.caller(tenant_id, "auditor");
     let newest = "/logs/search?sort=newest";
     let ranked = "/logs/search?sort=relevance";
@@ -229,12 +235,12 @@ async fn what_expires_under_a_search_is_said_and_where_it_ends() {
         begun.push((search, next_cursor(&first).unwrap()));
     }
     let mut admin = app.db.admin().await;
-    history::move_floor(&mut admin, tenant_id, days(7).date()).await;
+    history::move_floor(&mut admin, tenant_id, day(7).date()).await;
     ends_where_it_says(&caller, &begun[0]).await;
 
     // All that they began with has expired.
-    history::write(&mut admin, tenant_id, &[Past::at(days(10)), Past::at(days(11))]).await;
-    history::move_floor(&mut admin, tenant_id, days(10).date()).await;
+    history::write(&mut admin, tenant_id, &[Past::at(day(10)), Past::at(day(11))]).await;
+    history::move_floor(&mut admin, tenant_id, day(10).date()).await;
     for search in &begun {
         ends_where_it_says(&caller, search).await;
         assert_eq!(seqs(&caller.get(search.0).await), [12, 11], "{search:?}");

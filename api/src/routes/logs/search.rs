@@ -20,7 +20,6 @@ use crate::identity::caller::Reader;
 use crate::query::{Parameters, invalid};
 use crate::request_log::Facts;
 use crate::searching::{self, Page, Refusal, Source, Wanted};
-use crate::store::range::Lost;
 
 /// The fields whose values can be counted.
 pub(crate) const FACETS: [(&str, FacetField); 4] = [
@@ -126,8 +125,7 @@ pub async fn search(
         facets: &counted,
         highlight: parameters.flag("highlight")?,
     };
-    let refused = |refusal| refused(refusal, &wanted, &binding);
-    let page = searching::find(&app, wanted).await.map_err(refused)?;
+    let page = searching::find(&app, wanted).await.map_err(|refusal| refused(refusal, &binding))?;
     facts.set_entries(page.count);
     app.reads.note(&caller, "GET /logs/search", &selection, page.count);
     answer(&parameters, tenant_id, wanted, &binding, page)
@@ -157,18 +155,16 @@ fn facets(parameters: &Parameters) -> Result<Vec<FacetField>, ApiError> {
     Ok(fields)
 }
 
-fn refused(refusal: Refusal, wanted: &Wanted<'_>, binding: &Binding) -> ApiError {
-    match (refusal, wanted.cursor) {
-        (Refusal::Failed(error), _) => error,
-        (Refusal::SourceChanged, _) => ApiError::new(
+fn refused(refusal: Refusal, binding: &Binding) -> ApiError {
+    match refusal {
+        Refusal::Failed(error) => error,
+        Refusal::SourceChanged => ApiError::new(
             ProblemCode::SearchSourceChanged,
             "the search index, which has ranked the pages before, does not answer or has changed: \
              start without a cursor",
         ),
-        (Refusal::Lost(Lost::Expired { oldest }), Some(cursor)) => {
-            cursors::expired(cursor.expired(oldest).encode(binding))
-        }
-        (Refusal::Lost(lost), _) => cursors::lost(lost, binding, Order::Desc),
+        Refusal::Expired(end) => cursors::expired(end.encode(binding)),
+        Refusal::Lost(lost) => cursors::lost(lost, binding, Order::Desc),
     }
 }
 
